@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seqlight.attribution.methods.mutant_grid import MutantGrid
 from seqlight.prediction.changed_windows.changed_tensor import ChangedTensor, whole
 from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
-from seqlight.prediction.changed_windows.windows import Windows
+from seqlight.prediction.changed_windows.windows import Windows, cut
 from seqlight.prediction.device_memory import is_out_of_memory
 from seqlight.prediction.outputs import flatten_structure, map_structure
 
@@ -117,26 +117,28 @@ class ChangedMutants:
         # What all rows share is told by having a single row, so a mutant is never alone.
         return map_structure(lambda one: one[:1], self._run(places.repeat(2)))
 
-    def _run(self, places: Tensor, width: int = 1) -> Any:
+    def _run(self, places: Tensor, spread: int = 0) -> Any:
         rows = self.grid.rows(places)
         inputs = self.model_inputs(rows, self.grid.X[rows[:1]])
         if self._sequence != int(rows[0]):
             self._sequence, self._reference = int(rows[0]), inputs[0].clone()
             self._known = ReferenceOutputs(self._known.weights)
-        changed = ChangedTensor(self._windows(places, width), self._known)
+        changed = ChangedTensor(self._windows(places, spread), self._known)
         return map_structure(whole, self.read([changed, *inputs[1:]], rows))
 
-    def _windows(self, places: Tensor, width: int) -> Windows:
-        """Return mutants as windows of the sequence: one that covers all of them, or for each its own position."""
+    def _windows(self, places: Tensor, spread: int) -> Windows:
+        """Return mutants as windows of the sequence: one that covers all of them, or for each its own positions."""
         letters, positions = self.grid.substitutions(places)
-        values = nn.functional.one_hot(letters, self._reference.shape[1]).to(self._reference)
-        if not self._near:
-            return Windows(self._reference, values.unsqueeze(2), positions, 2)
-        start = positions.min().view(1).clamp(max=self._reference.shape[2] - width)
-        width = max(width, int(positions.max() - start) + 1)
-        joined = self._reference.narrow(2, int(start), width).repeat(len(places), 1, 1)
-        joined[torch.arange(len(places), device="cpu"), :, positions - start] = values
-        return Windows(self._reference, joined, start, 2)
+        _, size, length = self._reference.shape
+        starts = positions.min().view(1) if self._near else positions.amin(1)
+        width = min(length, int((positions.amax(1) - starts).max()) + 1 + spread)
+        starts = starts.clamp(max=length - width)
+        values = cut(self._reference, 2, starts, width)
+        if self._near:
+            values = values.repeat(len(places), 1, 1)
+        each = torch.arange(len(places), device="cpu").unsqueeze(1)
+        values[each, :, positions - starts.unsqueeze(1)] = nn.functional.one_hot(letters, size).to(values)
+        return Windows(self._reference, values, starts, 2)
 
     def _succeeds(self, batch: int) -> bool:
         """Return whether two mutants have the outputs that they have in full, for clearly less work."""
@@ -160,13 +162,12 @@ class ChangedMutants:
         """Return what is wanted of two mutants, with windows as wide as those of groups."""
         if not self._near:
             return flatten_structure(self._run(places))
-        width = -(-min(batch, TOGETHER) // max(1, self.grid.shape[2] - 1))
-        width = min(width, self.grid.X.shape[2])
+        spread = self.grid.spread(min(batch, TOGETHER))
         each = []
         for one in torch.split(places, 1):
             # What the last one takes is what counts: at an end of the sequence a window is cut short.
             self._known.spent, self._known.whole, self._known.calls = 0.0, 0.0, 0
-            each.append(flatten_structure(self._run(one.repeat(2), width)))
+            each.append(flatten_structure(self._run(one.repeat(2), spread)))
         return [torch.cat([one[:1], other[:1]]) for one, other in zip(*each, strict=True)]
 
     def _agree(self, a: Tensor, b: Tensor) -> bool:

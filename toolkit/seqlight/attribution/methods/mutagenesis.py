@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,20 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.arguments import check_arguments
-from seqlight.attribution.methods.changed_mutants import ChangedMutants, most_work
 from seqlight.attribution.methods.mutant_grid import MutantGrid, find_region
+from seqlight.attribution.methods.mutant_outputs import MutantOutputs
+from seqlight.attribution.methods.pair_grid import PairGrid
 from seqlight.attribution.targets import Target, Targets
 from seqlight.errors import InputError, UnsupportedOperation, kind_of
 from seqlight.prediction.arguments import HALF, autocast
-from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
+from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.float32_precision import Precision, hold_precision
-from seqlight.prediction.host_copies import HostCopy, overlap
 from seqlight.prediction.input_errors import explain_dtype_errors
-from seqlight.prediction.outputs import OutputCollector, flatten_structure, map_structure
+from seqlight.prediction.outputs import map_structure
 from seqlight.prediction.progress import open_progress
-from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_dense
 
 
@@ -35,7 +34,8 @@ class MutagenesisOutputs(NamedTuple):
     y0 : torch.Tensor, shape (sequences, ...), or tuples, lists and dicts of them
         For the sequences.
     y_hat : torch.Tensor, shape (sequences, letters, positions, ...), or the same structure of them
-        For each sequence with that letter at that position; `y0` where it has that letter already.
+        For each sequence with that letter at that position; `y0` where it has that letter already. With `pairwise`,
+        shape (sequences, letters, positions, letters, distances, ...): of the first and the second substitution.
     """
 
     y0: Any
@@ -58,6 +58,8 @@ def saturation_mutagenesis(
     func: Callable[[Any], Any] | None = None,
     *,
     precision: Precision = None,
+    pairwise: bool = False,
+    max_distance: int | None = None,
 ) -> Tensor | MutagenesisOutputs:
     """Substitute every letter at every position, one at a time, and attribute to each the change of the output.
 
@@ -89,7 +91,8 @@ def saturation_mutagenesis(
         Which output to explain. None for the mean over all of the model's outputs. A list of targets gives the
         result a second dimension, of targets. Not used with `raw_outputs`.
     hypothetical : bool
-        Return the attribution of every letter at each position, not only of the letters of the sequence.
+        Return the attribution of every letter at each position, not only of the letters of the sequence. Not used with
+        `pairwise`, which returns those of all letters.
     raw_outputs : bool
         Return the model's outputs, and no attributions.
     dtype : torch.dtype or str, optional
@@ -99,10 +102,19 @@ def saturation_mutagenesis(
     func : callable, optional
         Applied to the output of each batch, before `target`.
 
+    pairwise : bool
+        Substitute letters at two positions at a time, and return how far the effect of both differs from the sum of
+        those of each alone (epistasis), in place of attributions.
+    max_distance : int, optional
+        With `pairwise`, how far apart the two positions may be at most; None for all pairs of the region.
+
     Returns
     -------
     torch.Tensor, shape (sequences, letters, positions from `start` to `end`), on the CPU
-        float64 if the model computes in it, else float32; with `raw_outputs` a :class:`MutagenesisOutputs`.
+        float64 if the model computes in it, else float32; with `raw_outputs` a :class:`MutagenesisOutputs`. With
+        `pairwise`, shape (sequences, letters, positions, letters, distances): at [n, a, i, b, d] the interaction of
+        letter a at position i with letter b at position i + d + 1, which is the output with both, minus that with a,
+        minus that with b, plus that of the sequence; 0 where one of them is there already, or beyond the region.
 
     Raises
     ------
@@ -136,11 +148,17 @@ def saturation_mutagenesis(
     >>> y0, y_hat = saturation_mutagenesis(model, X, raw_outputs=True)
     >>> y0.shape, y_hat.shape
     (torch.Size([2, 3]), torch.Size([2, 4, 20, 3]))
+    >>> saturation_mutagenesis(model, X, target=1, pairwise=True, max_distance=3).shape
+    torch.Size([2, 4, 20, 4, 3])
     """
+    if max_distance is not None and not pairwise:
+        raise InputError(f"max_distance is {max_distance} without pairs: expected pairwise=True with it.")
     checked = check_arguments(model, X, args, batch_size, dtype, device, precision)
     X, size, dtype = checked.X, checked.size, checked.dtype
     X = X.cpu()  # where mutants are made, while the device computes others
-    grid = MutantGrid(X, *find_region(start, end, X.shape[2]))
+    region = find_region(start, end, X.shape[2])
+    grid, pairs = MutantGrid(X, *region), PairGrid(X, *region, max_distance) if pairwise else None
+    grids = [grid] if pairs is None else [grid, pairs]
     targets = None if target is None else Targets(target, len(X)).without_constants("saturation_mutagenesis")
     # In float64, so that a change that is small compared with the output keeps its digits.
     place = checked.device if has_float64(checked.device) else torch.device("cpu")
@@ -153,60 +171,57 @@ def saturation_mutagenesis(
         output = output if func is None else func(output)
         return output if raw_outputs else _mean(output, len(rows), place)
 
-    def run(batch: Tensor, rows: Tensor) -> Any:
-        return read(checked.inputs(rows, batch), rows)
-
-    def run_sequences(first: int, last: int) -> Any:
-        rows = torch.arange(first, last, device="cpu")
-        return run(X[rows], rows)
-
-    def run_mutants(places: Tensor, first: int, last: int) -> HostCopy:
-        some = places[first:last]
-        parts = changed.outputs(some, size.rows)
-        if parts is None:
-            parts = [(run(grid.mutants(some), grid.rows(some)), len(some))]
-        outputs = [flatten_structure(own.check(output, rows)) for output, rows in parts]
-        return HostCopy(outputs[0] if len(outputs) == 1 else [torch.cat(each) for each in zip(*outputs, strict=True)])
-
-    own, found = OutputCollector(len(X)), OutputCollector(grid.shape.numel())
-
-    def launch(y0: Any) -> Iterator[tuple[HostCopy, tuple[Any, Tensor, Tensor, bool]]]:
-        for places, new in grid.batches(size):
-            rows = grid.rows(places)
-            y = map_structure(lambda one, rows=rows: one[rows], y0)
-            for at, copy, complete in _copies_of_outputs(size, new, partial(run_mutants, places[new])):
-                yield copy, (y, rows, at, complete)
-                del copy
-
     with (
         hold_precision(checked.precision, checked.device),
         borrow(model, checked.device, None if dtype in HALF else dtype),
         torch.no_grad(),
         autocast(checked.device, dtype),
-        open_progress(found.rows, "mutants", show=verbose) as bar,
+        open_progress(sum(one.shape.numel() for one in grids), "mutants", show=verbose) as bar,
     ):
         result_dtype = torch.float64 if floating_dtype(model, X) == torch.float64 else torch.float32
-        for output, n in size.parts(0, len(X), run_sequences):
-            own.add(output, n)
-            del output
-        computed_in = None if dtype in HALF else floating_dtype(model, X)
-        work = most_work(model, X.shape[2])
-        changed = ChangedMutants(grid, checked.inputs, read, computed_in, checked.device, work)
-        again = pair_runner(model, [X[:1]], lambda some, which: run(some[0], which))
-        y0 = own.result()
-        require_independent_rows(model, again, map_structure(lambda y: y[:1], y0), size.rows)
-        for outputs, (y, rows, at, complete) in overlap(launch(y0)):
-            _write(y, at, outputs)
-            if complete:
-                found.add(y if raw_outputs else (y - y0[rows]).to(result_dtype), len(rows))
-                bar.update(len(rows))
+        outputs = MutantOutputs(checked, X, read)
+        y0 = outputs.of_sequences()
+
+        def of_sequences(places: Tensor) -> Any:
+            rows = grid.rows(places)
+            return map_structure(lambda one: one[rows], y0)
+
+        def change(y: Any, places: Tensor) -> Any:
+            return y if raw_outputs or pairs else (y - y0[grid.rows(places)]).to(result_dtype)
+
+        found = outputs.of_mutants(grid, of_sequences, change, bar.update)
+        if pairs is not None:
+            found = _of_pairs(outputs, pairs, found, None if raw_outputs else y0, result_dtype, bar.update)
     size.warn_if_reduced(stacklevel=2)
+    shape, order = (grid.shape, (0, 2, 1)) if pairs is None else (pairs.shape, (0, 3, 1, 4, 2))
     if raw_outputs:
-        by_letter = map_structure(lambda one: one.view(*grid.shape, *one.shape[1:]).transpose(1, 2), found.result())
-        return MutagenesisOutputs(y0, by_letter)
-    changes = found.result().view(*grid.shape, -1).permute(0, 3, 2, 1)
-    several = targets is not None and targets.several
-    return _attributions(changes if several else changes.squeeze(1), None if hypothetical else grid.region)
+        return MutagenesisOutputs(y0, map_structure(partial(_by_letter, shape=shape, order=order), found))
+    changes = _by_letter(found, shape, order).movedim(-1, 1)
+    if targets is None or not targets.several:
+        changes = changes.squeeze(1)
+    return changes if pairs is not None else _attributions(changes, None if hypothetical else grid.region)
+
+
+def _of_pairs(
+    outputs: MutantOutputs,
+    pairs: PairGrid,
+    singles: Any,
+    y0: Tensor | None,
+    dtype: torch.dtype,
+    advance: Callable[[int], Any],
+) -> Any:
+    """Return the outputs for pairs, or their interactions if the outputs for the sequences are given."""
+
+    def finish(y: Any, places: Tensor) -> Any:
+        return y if y0 is None else pairs.interactions(y, places, singles, y0).to(dtype)
+
+    return outputs.of_mutants(pairs, lambda places: pairs.outputs_of_singles(places, singles), finish, advance)
+
+
+def _by_letter(found: Tensor, shape: torch.Size, order: tuple[int, ...]) -> Tensor:
+    """Return the numbers of the places of a grid, with its dimensions in another order."""
+    grid = found.view(*shape, *found.shape[1:])
+    return grid.permute(*order, *range(len(shape), grid.ndim))
 
 
 def _mean(output: Any, rows: int, device: torch.device) -> Tensor:
@@ -223,25 +238,6 @@ def _mean(output: Any, rows: int, device: torch.device) -> Tensor:
             f"the model turned {rows} rows into an output of shape {tuple(output.shape)}: expected one row for each."
         )
     return output.to(device).double().reshape(rows, -1).mean(dim=1, keepdim=True)
-
-
-def _copies_of_outputs(
-    size: BatchSize, new: Tensor, run: Callable[[int, int], HostCopy]
-) -> Iterator[tuple[Tensor, HostCopy, bool]]:
-    """Yield the indices of some places that have a mutant, as `new` says, their outputs, and whether no more follow."""
-    at, done = new.nonzero().flatten(), 0
-    if not len(at):
-        yield at, HostCopy([]), True
-    for copy, n in size.parts(0, len(at), run):
-        done += n
-        yield at[done - n : done], copy, done == len(at)
-        del copy
-
-
-def _write(y: Any, at: Tensor, outputs: list[Tensor]) -> None:
-    """Write the outputs of mutants to their places; there are none if none of these places has a mutant."""
-    for whole, some in zip(flatten_structure(y), outputs, strict=False):
-        whole[at] = some.to(whole)
 
 
 def _attributions(changes: Tensor, X: Tensor | None) -> Tensor:

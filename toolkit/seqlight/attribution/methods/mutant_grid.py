@@ -33,20 +33,22 @@ class MutantGrid:
 
         A place has no mutant if the sequence has that letter there already.
         """
-        each = self.shape[1:].numel()
-        places, new = torch.empty(0, dtype=torch.int64, device="cpu"), torch.empty(0, dtype=torch.bool, device="cpu")
-        for i, codes in enumerate(torch.from_numpy(to_codes(self.region))):
-            # An unknown character is no letter, so every letter is a mutant.
-            others = torch.arange(self.shape[2], dtype=codes.dtype, device="cpu") != codes.unsqueeze(1)
-            places = torch.cat([places, torch.arange(i * each, (i + 1) * each, device="cpu")])
-            new = torch.cat([new, others.flatten()])
+        begin, new = 0, torch.empty(0, dtype=torch.bool, device="cpu")
+        for some in self.masks():
+            new = torch.cat([new, some])
             mutants, first, enough = new.nonzero().flatten(), 0, size.rows
             while enough < len(mutants):
                 last = int(mutants[enough])
-                yield places[first:last], new[first:last]
+                yield torch.arange(begin + first, begin + last, device="cpu"), new[first:last]
                 first, enough = last, enough + size.rows
-            places, new = places[first:], new[first:]
-        yield places, new
+            begin, new = begin + first, new[first:]
+        yield torch.arange(begin, begin + len(new), device="cpu"), new
+
+    def masks(self) -> Iterator[Tensor]:
+        """Yield for all places in order, some at a time, whether they have a mutant."""
+        for codes in torch.from_numpy(to_codes(self.region)):
+            # An unknown character is no letter, so every letter is a mutant.
+            yield (torch.arange(self.X.shape[1], dtype=codes.dtype, device="cpu") != codes.unsqueeze(1)).flatten()
 
     def rows(self, places: Tensor) -> Tensor:
         """Return the index of the sequence of each place."""
@@ -54,21 +56,29 @@ class MutantGrid:
 
     def mutants(self, places: Tensor) -> Tensor:
         """Return for each place its sequence with that letter at that position, (places, letters, positions)."""
-        mutants, each = self.X[self.rows(places)], torch.arange(len(places), device="cpu")
+        mutants, each = self.X[self.rows(places)], torch.arange(len(places), device="cpu").unsqueeze(1)
         letters, positions = self.substitutions(places)
         mutants[each, :, positions] = 0
         mutants[each, letters, positions] = 1
         return mutants
 
     def substitutions(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the letter of each place, and its position in the whole sequence."""
-        return places % self.shape[2], places // self.shape[2] % self.shape[1] + self.start
+        """Return the letters of each place, and their positions in the whole sequence, both (places, substitutions)."""
+        letters, positions = places % self.shape[2], places // self.shape[2] % self.shape[1] + self.start
+        return letters.unsqueeze(1), positions.unsqueeze(1)
 
     def two_places(self) -> Tensor:
         """Return the places of a mutant at the first position of the first sequence, and of one in the middle."""
         at = torch.tensor([0, self.shape[1] // 2], device="cpu")
-        there = self.region[0, :, at].argmax(dim=0)
-        return at * self.shape[2] + (there + 1) % self.shape[2]
+        return at * self.shape[2] + self.next_letters(at)
+
+    def next_letters(self, at: Tensor) -> Tensor:
+        """Return for positions of the region in the first sequence a letter that it does not have there."""
+        return (self.region[0, :, at].argmax(dim=0) + 1) % self.X.shape[1]
+
+    def spread(self, mutants: int) -> int:
+        """Return how many more positions some mutants in a row change than a single one."""
+        return -(-mutants // max(1, self.X.shape[1] - 1)) - 1
 
 
 def find_region(start: int, end: int | None, length: int) -> tuple[int, int]:
