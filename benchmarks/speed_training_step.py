@@ -2,8 +2,9 @@
 
 Usage: ``python benchmarks/speed_training_step.py [rounds]``. A step is forward, loss, backward and AdamW, in float32.
 "prior" adds ``seqlight.lit.AttributionPrior`` with the Fourier prior and one shuffled reference for each sequence:
-attributions in the graph, and the backward pass through them. "saliency" puts the same penalty on gradient times input,
-a bound from below for whatever differentiates attributions.
+attributions in the graph, and the backward pass through them. "outputs" takes the loss of the outputs that the prior
+has computed, where a network is the same in training and in evaluation. "saliency" puts the same penalty on gradient
+times input, a bound from below for whatever differentiates attributions.
 Writes results/speed_training_step.json.
 """
 
@@ -37,6 +38,12 @@ def loss_of(model: nn.Module, X: Tensor, y: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(model(X)[:, 0], y)
 
 
+def with_outputs(model: nn.Module, X: Tensor, y: Tensor, prior: AttributionPrior) -> Tensor:
+    """Return the same, with a prior whose outputs are those of the loss."""
+    term, outputs = prior.with_outputs(model, X)
+    return binary_cross_entropy_with_logits(outputs[:, 0], y) + term
+
+
 def with_saliency(model: nn.Module, X: Tensor, y: Tensor, penalty: Fourier) -> Tensor:
     """Return the same, and a penalty on gradient times input."""
     leaf = X.clone().requires_grad_()
@@ -61,18 +68,18 @@ def compare(make: Callable[[], nn.Module], rows: int, positions: int, rounds: in
 
         return take
 
-    timings = time_in_turn(
-        {
-            "plain": step(lambda: loss_of(model, X, y)),
-            "prior": step(lambda: loss_of(model, X, y) + prior(model, X)),
-            "saliency": step(lambda: with_saliency(model, X, y, penalty)),
-        },
-        rounds,
-    )
+    steps = {
+        "plain": step(lambda: loss_of(model, X, y)),
+        "prior": step(lambda: loss_of(model, X, y) + prior(model, X)),
+        "saliency": step(lambda: with_saliency(model, X, y, penalty)),
+    }
+    if not any(isinstance(one, nn.BatchNorm1d) for one in model.modules()):
+        steps["outputs"] = step(lambda: with_outputs(model, X, y, prior))
+    timings = time_in_turn(steps, rounds)
     return {
         "shape": list(X.shape),
         "seconds": {name: one._asdict() for name, one in timings.items()},
-        "over_plain": {name: timings[name].ratio(timings["plain"]) for name in ("prior", "saliency")},
+        "over_plain": {name: timings[name].ratio(timings["plain"]) for name in [*steps][1:]},
     }
 
 

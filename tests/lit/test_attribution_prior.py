@@ -157,3 +157,16 @@ def test_two_processes_have_the_gradients_of_one(tmp_path):
     for one in running:
         _, errors = one.communicate(timeout=120)
         assert one.returncode == 0, errors.decode()
+
+
+def test_the_loss_may_use_the_outputs_that_the_prior_has_computed(X):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(4, 4, 5), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2))
+    prior = AttributionPrior(Sparsity(), references=halves, n_references=2)
+    (model(X.float()).square().mean() + prior(model, X)).backward()
+    expected = [one.grad.clone() for one in model.parameters()]
+    model.zero_grad()
+    term, outputs = prior.with_outputs(model, X)
+    torch.testing.assert_close(outputs, model(X.float()))
+    (outputs.square().mean() + term).backward()
+    torch.testing.assert_close([one.grad for one in model.parameters()], expected)

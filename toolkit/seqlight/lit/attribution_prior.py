@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.methods.differentiable import differentiable_attributions
+from seqlight.attribution.methods.differentiable import attributions_and_outputs
 from seqlight.attribution.references import ReferenceFunction
 from seqlight.attribution.targets import Target
 from seqlight.errors import InputError
@@ -70,8 +71,25 @@ class AttributionPrior(nn.Module):
 
     def forward(self, model: nn.Module, X: Tensor) -> Tensor:
         """Return `weight` times the mean penalty of one-hot `X`, shape (rows, letters, positions)."""
+        return self.with_outputs(model, X)[0]
+
+    def with_outputs(self, model: nn.Module, X: Tensor) -> tuple[Tensor, Any]:
+        """Return the same, and what `model` returns for `X` in evaluation mode, with its graph.
+
+        To attribute, the sequences go through the model anyway. If it is the same in training as in evaluation, without
+        dropout and batch norm, then the loss can use these outputs, and a step takes one forward and one backward pass
+        less.
+
+        Examples
+        --------
+        >>> import seqlight as sl
+        >>> from seqlight.lit.penalties import Sparsity
+        >>> model, X = nn.Sequential(nn.Flatten(), nn.Linear(80, 1)), sl.random_one_hot((3, 4, 20))
+        >>> term, outputs = AttributionPrior(Sparsity()).with_outputs(model, X)
+        >>> (outputs.square().mean() + term).backward()
+        """
         seed = int(torch.randint(2**31, ()))
-        attributions = differentiable_attributions(
+        attributions, outputs = attributions_and_outputs(
             model, X, self.references, self.target, n_shuffles=self.n_references, random_state=seed
         )
         found = self.penalty(attributions, X.to(attributions))
@@ -80,4 +98,4 @@ class AttributionPrior(nn.Module):
                 f"the penalty returned shape {tuple(found.shape)} for attributions of shape "
                 f"{tuple(attributions.shape)}: expected ({len(X)},), a number for each row; pass a single target."
             )
-        return self.weight * found.mean()
+        return self.weight * found.mean(), outputs

@@ -14,6 +14,7 @@ from seqlight.attribution.rules.constants import Hold
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.layer_norm import LayerNorm
 from seqlight.attribution.rules.order_statistics import Selection
+from seqlight.attribution.rules.pooled_maxima import pooled_maxima
 from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.product import Product
 from seqlight.attribution.rules.pullbacks import Observed
@@ -61,6 +62,8 @@ def compute(rule: Any, call: Call) -> Any:
         if bool((y != y.round()).any()):  # no step, but a function of which no derivative is known
             raise refusal("a function without a derivative" if call.name == "slopeless" else call.name)
         return y
+    if isinstance(rule, MaxPool) and (maxima := pooled_maxima(call)) is not None:
+        return maxima
     try:
         found = call(*call.tensors)
     except NotImplementedError:

@@ -48,6 +48,25 @@ def max_pool(
     return y0, winners, out
 
 
+def maxima(x: Tensor, windows: int, window: tuple[int, int, int, int]) -> tuple[Tensor, Tensor] | None:
+    """Return the maxima of windows over the last dimension, and their positions, of equal ones the first; or None.
+
+    This is :func:`max_pool` with itself for a sequence whose maxima are no numbers, so that none of them has grown.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+    windows : int
+        How many there are.
+    window : tuple of int
+        Size, stride, padding and dilation.
+    """
+    shape = torch.Size([*x.shape[:-1], windows])
+    nothing, nowhere = x.new_full(shape, torch.nan), torch.zeros(shape, dtype=torch.int64)
+    found = max_pool((x, nothing, nowhere), x, window, 0.0, 0.0)
+    return None if found is None else found[:2]
+
+
 def cross_maximum(
     recorded: tuple[Tensor, Tensor, Tensor], reference: tuple[Tensor, Tensor, Tensor], n_pooled: int, threshold: float
 ) -> tuple[Tensor, Tensor] | None:

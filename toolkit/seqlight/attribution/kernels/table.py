@@ -89,6 +89,7 @@ LOOPS = (
     Kernel("smooth_activations.activation", smooth_activations.activation, "cpu", SINGLE, vectorised),
     Kernel("smooth_activations.activation_vjp", smooth_activations.activation_vjp, "cpu", SINGLE, vectorised),
     Kernel("pooling.max_pool", pooling.max_pool, "cpu", REAL, compiled),
+    Kernel("pooling.maxima", pooling.maxima, "cpu", REAL, compiled),
     Kernel("pooling.cross_maximum", pooling.cross_maximum, "cpu", REAL, compiled),
     Kernel("pooling.max_pool_vjp", pooling.max_pool_vjp, "cpu", REAL, compiled),
     Kernel("softmax.softmax_multipliers", softmax.softmax_multipliers, "cpu", REAL, compiled),

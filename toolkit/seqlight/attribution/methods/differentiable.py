@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from seqlight.attribution.contributions import Block, is_complete, make_block, stack_targets
 from seqlight.attribution.convergence import WARNING_THRESHOLD, ConvergenceCheck
@@ -109,6 +110,32 @@ def differentiable_attributions(
     >>> model[0].weight.grad.shape
     torch.Size([3, 4, 5])
     """
+    return attributions_and_outputs(
+        model,
+        X,
+        references,
+        target,
+        args=args,
+        n_shuffles=n_shuffles,
+        hypothetical=hypothetical,
+        raw_outputs=raw_outputs,
+        random_state=random_state,
+    )[0]
+
+
+def attributions_and_outputs(
+    model: nn.Module,
+    X: Tensor,
+    references: Tensor | ReferenceFunction,
+    target: Target,
+    *,
+    args: Sequence[Tensor] | None = None,
+    n_shuffles: int = 1,
+    hypothetical: bool = False,
+    raw_outputs: bool = False,
+    random_state: int | None = None,
+) -> tuple[Tensor, Any]:
+    """Return what :func:`differentiable_attributions` does, and what the model returns for `X`, with its graph."""
     require_module(model)
     refuse_hidden(model)
     refuse_quantised(model)
@@ -126,29 +153,29 @@ def differentiable_attributions(
     x, pairs = X.to(device, dtype), drawn.to(device, dtype)
     given = [one.to(device, dtype if one.is_floating_point() else None) for one in further]
     with _lent(model, device), torch.enable_grad():
-        multipliers, block = _multipliers_of_pairs(model, x, pairs, given, targets)
+        multipliers, outputs, block = _multipliers_of_pairs(model, x, pairs, given, targets)
     check = ConvergenceCheck(WARNING_THRESHOLD)
     check.add(block)
     check.warn_if_incomplete()
     if raw_outputs:
-        return multipliers if targets.several else multipliers.squeeze(1)
+        return multipliers if targets.several else multipliers.squeeze(1), outputs
     # (sequences, targets, references, letters, positions)
     contributions = multipliers - (multipliers * pairs.unsqueeze(1)).sum(dim=-2, keepdim=True)
     found = contributions.mean(dim=2)
     found = found if hypothetical else found * x.unsqueeze(1)
-    return found if targets.several else found.squeeze(1)
+    return found if targets.several else found.squeeze(1), outputs
 
 
 def _multipliers_of_pairs(
     model: nn.Module, x: Tensor, pairs: Tensor, args: Sequence[Tensor], targets: Targets
-) -> tuple[Tensor, Block]:
-    """Return multipliers, (sequences, targets, references, ...), in the graph, and a block of numbers without one."""
+) -> tuple[Tensor, Any, Block]:
+    """Return multipliers, (sequences, targets, references, ...), and outputs, in the graph; and a block without one."""
     n = pairs.shape[1]
     # A reference does not find its sequence by its row if the model merges the batch into another dimension as its
     # minor index, or loops over rows: then each sequence goes through once for each of its references.
     try:
         found = _multipliers(model, x, pairs, args, targets, 1)
-        if n == 1 or is_complete(found[1]):
+        if n == 1 or is_complete(found[2]):
             return found
     except UnsupportedOperation:
         if n == 1:
@@ -158,7 +185,7 @@ def _multipliers_of_pairs(
 
 def _multipliers(
     model: nn.Module, x: Tensor, pairs: Tensor, args: Sequence[Tensor], targets: Targets, copies: int
-) -> tuple[Tensor, Block]:
+) -> tuple[Tensor, Any, Block]:
     n, phase = pairs.shape[1], Phase()
     rows, all_rows = (sequence_of_rows(0, len(x), times) for times in (copies, n))
     sequences = _leaf(x if copies == 1 else repeat_rows(x, copies))
@@ -169,7 +196,8 @@ def _multipliers(
         first = sequences.clone()  # a model may write to its input
         observed = DifferentiableSequenceMode(model, [first], not x.requires_grad)
         with observed, explain_dtype_errors([first, *once]):
-            outputs = targets.read(model(first, *once), rows)[: len(x)]
+            found = model(first, *once)
+            outputs, returned = targets.read(found, rows)[: len(x)], _first_rows(found, len(x))
         second = references.clone()
         mode = DifferentiableReferenceMode(model, [second], observed.kept, phase, not pairs.requires_grad)
         with mode, explain_dtype_errors([second, *repeated]):
@@ -179,17 +207,22 @@ def _multipliers(
         require_dependence(baselines)
         phase.multiplies = True
         try:
-            found = [
+            slopes = [
                 torch.autograd.grad(column, references, create_graph=True, materialize_grads=True)[0]
                 for column in baselines.sum(dim=0).unbind()
             ]
         finally:
             phase.multiplies = False
-    by_sequence = [one.view(n, -1, *one.shape[1:]).transpose(0, 1) for one in found]
+    by_sequence = [one.view(n, -1, *one.shape[1:]).transpose(0, 1) for one in slopes]
     with torch.no_grad():
-        numbers = [[one.detach()] for one in found]
+        numbers = [[one.detach()] for one in slopes]
         block = make_block([x.detach()], [references.detach()], numbers, outputs.detach(), baselines.detach())
-    return stack_targets(by_sequence), block
+    return stack_targets(by_sequence), returned, block
+
+
+def _first_rows(outputs: Any, n: int) -> Any:
+    """Return the first `n` rows of what a model returns, whatever holds its tensors."""
+    return tree_map_only(Tensor, lambda one: one[:n], outputs)
 
 
 def _leaf(x: Tensor) -> Tensor:

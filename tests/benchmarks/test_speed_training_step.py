@@ -1,0 +1,23 @@
+"""The benchmark of training steps runs, and its ratios are of what it says."""
+
+import json
+
+import harness
+import speed_training_step
+import torch
+from networks import bpnet_like, mixed
+
+
+def test_what_is_written(monkeypatch, tmp_path):
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    tiny = {"without batch norm": (lambda: bpnet_like(4), 2, 30), "with": (lambda: mixed(60), 2, 60)}
+    monkeypatch.setattr(speed_training_step, "NETWORKS", tiny)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    speed_training_step.main(1)
+    found = json.loads((tmp_path / "speed_training_step.json").read_text())["networks"]
+    assert found.keys() == tiny.keys()
+    assert set(found["without batch norm"]["over_plain"]) == {"prior", "outputs", "saliency"}
+    assert set(found["with"]["over_plain"]) == {"prior", "saliency"}
+    for one in found.values():
+        seconds = one["seconds"]
+        assert one["over_plain"]["prior"]["least"] == seconds["prior"]["least"] / seconds["plain"]["least"]
