@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
+
+from seqlight.cli.flat_signature import flat_signature
+from seqlight.cli.shared_options import NETWORK, RUN, NetworkOptions, RunOptions
 
 
+@flat_signature
 def attribute_command(
     model: str | dict[str, Any] | None,
     data: dict[str, Any] | Path,
@@ -17,26 +21,13 @@ def attribute_command(
     keep: list[str] | None = None,
     shuffled: bool = False,
     pairs: int | str = "auto",
-    checkpoint: Path | list[Path] | None = None,
-    module: str | None = None,
-    init_args: dict[str, Any] | None = None,
-    trusted: bool = False,
-    strands: Literal["forward", "reverse", "both"] = "forward",
-    shifts: list[int] | None = None,
-    positions: int | Literal["none"] | None = None,
-    strand_channels: int | None = None,
+    network: NetworkOptions = NETWORK,
     genome: Path | None = None,
     window: int | None = None,
     alphabet: str = "DNA",
     inputs: int = 1,
     dtype: str | None = None,
-    batch_size: int | str = "auto",
-    shard_rows: int | None = None,
-    workers: int = 0,
-    devices: int | str = "auto",
-    num_nodes: int = 1,
-    strategy: str = "auto",
-    accelerator: str = "auto",
+    run: RunOptions = RUN,
     precision: str | None = None,
     identity: str | None = None,
     to: list[str] | None = None,
@@ -69,28 +60,12 @@ def attribute_command(
         shuffled: Attribute shuffled sequences in place of those of the data, a control for seqlight seqlets --fdr.
         pairs: Pairs of a sequence and a reference that go through the model at a time, which limits the memory of each
             device; auto is 32 on the CPU, and what fits into the memory of a GPU.
-        checkpoint: Weights of the model, a state dict, a Lightning checkpoint or safetensors; several files are the
-            folds of an ensemble.
-        module: Part of the class to take, such as net of a LightningModule.
-        init_args: Arguments of the class, such as width=64.
-        trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
-        strands: Strands over which the model is averaged.
-        shifts: Shifts of the sequence over which the model is averaged, such as -1 0 1.
-        positions: Dimension of the model's output that runs along the sequence, such as 2, or none; for strands and
-            shifts.
-        strand_channels: Dimension of the model's output with a channel for each strand; for strands.
         genome: FASTA file of the genome, for regions.
         window: Positions around the summit or centre of each region; by default the regions themselves.
         alphabet: DNA, RNA, protein, or the letters in the order of the rows.
         inputs: Number of arrays of the .npz that the model takes, X first.
         dtype: Type to compute in, such as float64; by default float32 or that of the model.
         batch_size: Sequences loaded at a time, for each device; it is pairs that limits the memory there.
-        shard_rows: Rows in each file of the results; a process that is killed loses one file.
-        workers: Processes that read data, for each device.
-        devices: Number of devices on each node; auto takes all of them.
-        num_nodes: Number of machines; start the same command on each.
-        strategy: Strategy of the Lightning Trainer.
-        accelerator: Accelerator of the Lightning Trainer, such as cpu or gpu.
         precision: tf32: convolutions and recurrent layers in TF32 on a GPU, faster, and some percent off; by default
             float32 to rounding.
         identity: Name of the model, compared instead of its code to recognise the folder of an interrupted run.
@@ -99,35 +74,23 @@ def attribute_command(
     """
     from seqlight.cli.data_sets import open_data
     from seqlight.cli.input_files import require_inputs_kept
-    from seqlight.cli.networks import open_network
     from seqlight.cli.runs import letters_option, require_exports, run_command
     from seqlight.lit.attribution_module import DeepLiftShapModule
     from seqlight.prediction.batch_size import require_batch_size
     from seqlight.prediction.float32_precision import require_precision
 
-    require_inputs_kept(out, data=data, genome=genome, checkpoint=checkpoint)
+    require_inputs_kept(out, data=data, genome=genome, checkpoint=network.checkpoint)
     rows = open_data(data, genome, window, alphabet, inputs)
     if shuffled:
         from seqlight.datasets.shuffled_dataset import ShuffledDataset
 
         rows = ShuffledDataset(rows, random_state=random_state)
     letters = letters_option(rows, alphabet)
-    network = open_network(
-        model,
-        checkpoint,
-        module,
-        init_args,
-        trusted,
-        strands=strands,
-        shifts=shifts,
-        positions=positions,
-        strand_channels=strand_channels,
-        alphabet=alphabet,
-    )
-    names = _kept(network) if keep is None else tuple(keep)
+    opened = network.open(model, alphabet)
+    names = _kept(opened) if keep is None else tuple(keep)
     exports = require_exports(to, rows, genome, alphabet, (*names, "hypothetical" if hypothetical else "attributions"))
     job = DeepLiftShapModule(
-        network,
+        opened,
         target=cast("Any", target),
         n_shuffles=cast("Any", n_shuffles),
         random_state=random_state,
@@ -145,14 +108,9 @@ def attribute_command(
         out,
         exports,
         [f"seqlets FOLDER{letters}", f"report FOLDER{letters}"],
-        batch_size=batch_size,
+        batch_size=run.batch_size,
         quiet=quiet,
-        shard_rows=shard_rows,
-        workers=workers,
-        devices=devices,
-        num_nodes=num_nodes,
-        strategy=strategy,
-        accelerator=accelerator,
+        **run.settings,
     )
 
 

@@ -6,7 +6,11 @@ import functools
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from seqlight.cli.flat_signature import flat_signature
+from seqlight.cli.shared_options import NETWORK, RUN, NetworkOptions, RunOptions
 
+
+@flat_signature
 def track_command(
     model: str | dict[str, Any] | None,
     genome: Path,
@@ -21,23 +25,10 @@ def track_command(
     head: int | str | None = None,
     n_shuffles: int | str = 20,
     random_state: int = 0,
-    checkpoint: Path | list[Path] | None = None,
-    module: str | None = None,
-    init_args: dict[str, Any] | None = None,
-    trusted: bool = False,
-    strands: Literal["forward", "reverse", "both"] = "forward",
-    shifts: list[int] | None = None,
-    positions: int | Literal["none"] | None = None,
-    strand_channels: int | None = None,
+    network: NetworkOptions = NETWORK,
     pairs: int | str = "auto",
     dtype: str | None = None,
-    batch_size: int | str = "auto",
-    shard_rows: int | None = None,
-    workers: int = 0,
-    devices: int | str = "auto",
-    num_nodes: int = 1,
-    strategy: str = "auto",
-    accelerator: str = "auto",
+    run: RunOptions = RUN,
     precision: str | None = None,
     identity: str | None = None,
     quiet: bool = False,
@@ -71,61 +62,42 @@ def track_command(
         random_state: Seed of the first reference.
         checkpoint: Weights of the model, a state dict, a Lightning checkpoint or safetensors; several files are the
             folds of an ensemble, whose mean is written.
-        module: Part of the class to take, such as net of a LightningModule.
-        init_args: Arguments of the class, such as width=64.
-        trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
-        strands: Strands over which the model is averaged.
-        shifts: Shifts of the sequence over which the model is averaged, such as -1 0 1.
         positions: Dimension of the model's output that runs along the sequence, such as 2, or none; for strands and
             shifts of a model of profiles, and for predictions whose shape can be read in two ways.
-        strand_channels: Dimension of the model's output with a channel for each strand; for strands.
         pairs: Pairs of a window and a reference that go through the model at a time, which limits the memory of each
             device; auto is 32 on the CPU, and what fits into the memory of a GPU.
         dtype: Type to compute in, such as float64; by default float32 or that of the model.
         batch_size: Windows loaded at a time, for each device.
         shard_rows: Windows in each file of the results; a process that is killed loses one file.
         workers: Processes that read the genome, for each device.
-        devices: Number of devices on each node; auto takes all of them.
-        num_nodes: Number of machines; start the same command on each.
-        strategy: Strategy of the Lightning Trainer.
-        accelerator: Accelerator of the Lightning Trainer, such as cpu or gpu.
         precision: For attributions tf32, faster on a GPU, and some percent off; for predictions that of the Lightning
             Trainer, such as bf16-mixed.
         identity: Name of the model, compared instead of its code to recognise the folder of an interrupted run.
         quiet: Show no progress.
     """
     from seqlight.cli.console import process_number
-    from seqlight.cli.networks import open_network
     from seqlight.formats.genome import Genome
     from seqlight.lit.genome_track import track
     from seqlight.lit.prediction_module import PredictModule
     from seqlight.prediction.batch_size import require_batch_size
 
-    predicts, several, along = what == "predictions", strands != "forward" or bool(shifts), None
-    opened = Genome(genome, write_index=False)
-    network = open_network(
-        model,
-        checkpoint,
-        module,
-        init_args,
-        trusted,
-        strands=strands,
-        shifts=shifts,
-        positions=_positions(positions, predicts and several),
-        strand_channels=strand_channels,
-    )
+    predicts, along, positions = what == "predictions", None, network.positions
+    sequences = Genome(genome, write_index=False)
+    if predicts and network.several:
+        _require_positions(positions)
+    opened = network.open(model)
     if predicts:
         func = _selection(target, head, window, tile, positions)
         # That of an ensemble is a dimension of its output, and not of what a target by name makes of it.
         named = target is not None and not isinstance(func, functools.partial)
-        along = None if several and named and positions != "none" else positions
-        job = PredictModule(network, func=func, dtype=dtype, identity=identity)
+        along = None if network.several and named and positions != "none" else positions
+        job = PredictModule(opened, func=func, dtype=dtype, identity=identity)
     else:
         _require_no_head(head)
-        job = _attribution(network, target, n_shuffles, random_state, pairs, dtype, precision, identity)
+        job = _attribution(opened, target, n_shuffles, random_state, pairs, dtype, precision, identity)
     results = track(
         job,
-        opened,
+        sequences,
         out,
         window=window,
         tile=tile,
@@ -133,15 +105,10 @@ def track_command(
         chroms=chroms,
         step=step,
         positions=along,
-        devices=devices,
-        num_nodes=num_nodes,
-        strategy=strategy,
-        accelerator=accelerator,
         precision=precision if predicts else None,
-        batch_size=require_batch_size(batch_size),
-        shard_rows=shard_rows,
-        workers=workers,
+        batch_size=require_batch_size(run.batch_size),
         progress=not quiet,
+        **run.settings,
     )
     if process_number():
         return  # the first process does the rest
@@ -150,16 +117,15 @@ def track_command(
     print(f"{len(results):,} windows; open the file in a genome browser, or its numbers with seqlight.open_results.")
 
 
-def _positions(positions: int | Literal["none"] | None, needed: bool) -> int | Literal["none"] | None:
-    """Return the dimension of positions; InputError if predictions of strands or shifts need one and there is none."""
+def _require_positions(positions: int | Literal["none"] | None) -> None:
+    """Raise InputError if predictions of strands or shifts have no dimension of positions."""
     from seqlight.errors import InputError
 
-    if needed and positions is None:
+    if positions is None:
         raise InputError(
             "predictions on other strands or shifts have to be turned and moved back: expected --positions, the "
             "dimension of the output that runs along the sequence, such as 2, or none."
         )
-    return positions
 
 
 def _attribution(
