@@ -328,3 +328,19 @@ def test_contributions_of_layers(trainer, rows, pairs):
 def test_layers_that_are_none():
     with pytest.raises(sl.InputError, match="'body', which is no module"):
         DeepLiftShapModule(Net(), layers=["body"])
+
+
+@pytest.mark.parametrize("n_shuffles", [3, "auto"])
+def test_the_ledger_of_each_row(trainer, n_shuffles):
+    settings = {"target": [0, 2], "n_shuffles": n_shuffles, "layers": True, "tolerance": 0.8, "max_shuffles": 20}
+    module = DeepLiftShapModule(Net(torch.float64), **settings)
+    found = attributed(trainer, module)
+    expected = sl.attribute(Net(torch.float64), X, random_state=0, device="cpu", **settings)
+    names = [name for name in found if name.startswith("total_")]
+    assert names == [f"total_{name}" for name in expected.layer_names]
+    assert found["total_head"].shape == (len(X), 2)
+    for k, name in enumerate(names):
+        torch.testing.assert_close(found[name], expected.layer_totals[..., k].nanmean(-1), rtol=0, atol=1e-12)
+    torch.testing.assert_close(found["total_layers.2"], expected.differences, rtol=0, atol=1e-12)
+    assert module.method()["layers"] is True
+    assert DeepLiftShapModule(Net(), layers=False).method() == DeepLiftShapModule(Net()).method()

@@ -83,8 +83,9 @@ class DeepLiftShapModule(L.LightningModule):
         As in :func:`seqlight.deep_lift_shap`.
     inputs : int
         How many of the tensors of a row the model takes, sequences first. The rest, such as labels, is ignored.
-    layers : sequence of str
-        Also keep what the outputs of these modules contribute, as in :func:`seqlight.attribute`: ``layer_<name>``.
+    layers : sequence of str, or bool
+        Also keep what the outputs of these modules contribute, as in :func:`seqlight.attribute`: ``layer_<name>``. True
+        keeps of each row of the ledger one number, the mean over references of its total: ``total_<name>``.
     checkpoint, arguments, identity, trusted
         As in :class:`seqlight.lit.PredictModule`.
 
@@ -133,7 +134,7 @@ class DeepLiftShapModule(L.LightningModule):
         trusted: bool = False,
         *,
         precision: Precision = None,
-        layers: Sequence[str] = (),
+        layers: Sequence[str] | bool = (),
     ) -> None:
         super().__init__()
         self.model = as_model(model, checkpoint, arguments, trusted)
@@ -149,7 +150,8 @@ class DeepLiftShapModule(L.LightningModule):
             raise InputError(f"keep names {unknown[0]!r}: expected {known} or {KEPT[-1]!r}.")
         if "spread" in keep and not (isinstance(self.model, Ensemble) and len(self.model) > 1):
             raise InputError("keep names 'spread': expected as model a seqlight.Ensemble of several members.")
-        self.layers = list(layers) if not isinstance(layers, str) else [layers]
+        several = layers if isinstance(layers, bool) else [layers] if isinstance(layers, str) else list(layers)
+        self.layers: list[str] | bool = several
         if self.layers:
             make_taps(self.model, self.layers, None)  # raises InputError for what is no module
         self.target, self.references, self.ops = as_target(target), references, additional_nonlinear_ops
@@ -281,6 +283,9 @@ class DeepLiftShapModule(L.LightningModule):
             fields = SPREAD if name == "spread" else () if name == "sequences" else (name,)
             kept |= {one: getattr(found, one) for one in fields if getattr(found, one) is not None}
         kept |= {f"layer_{name}": one for name, one in (found.layers or {}).items()}
+        if self.layers is True and found.layer_totals is not None and found.layer_names is not None:
+            means = found.layer_totals.nanmean(dim=-2).unbind(-1)
+            kept |= {f"total_{name}": one for name, one in zip(found.layer_names, means, strict=True)}
         n = self.references.shape[1] if isinstance(self.references, Tensor) else self.n
         return {name: pad_references(name, one, n) for name, one in kept.items()}
 
