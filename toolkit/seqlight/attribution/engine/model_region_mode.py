@@ -16,7 +16,8 @@ from seqlight.attribution.calls.call import Function
 from seqlight.attribution.calls.function_bodies import as_operation
 from seqlight.attribution.calls.retry import Discontinuous
 from seqlight.attribution.engine.model_regions import Region
-from seqlight.attribution.rules.comparisons import Piecewise
+from seqlight.attribution.rules.comparisons import Piecewise, SimplexRegion
+from seqlight.attribution.rules.simplex_projections import recognize
 from seqlight.attribution.rules.table_entry import Entry
 
 
@@ -185,7 +186,7 @@ class _Tape:
 
         replay.__name__ = replay.__qualname__ = self.region.name
         exposed = as_operation(replay)
-        self.rules[exposed] = Entry(self.region.name, exposed, Piecewise(self.region))
+        self.rules[exposed] = Entry(self.region.name, exposed, self._rule(number))
         self.exposed.append(exposed)
         y: Tensor = exposed(self.entry)
         actual, expected = y.detach(), self.values[number]
@@ -194,6 +195,13 @@ class _Tape:
         self.numbers[id(y)] = number
         self._alive.append(y)
         return y
+
+    def _rule(self, number: int) -> Piecewise:
+        """Return the rule of a tensor that leaves the region."""
+        assert self.entry is not None
+        with torch._C.DisableTorchFunction():
+            found = recognize(self.entry.detach(), self.values[number])
+        return Piecewise(self.region) if found is None else SimplexRegion(self.region, projection=found)
 
 
 def _tensors(y: Any) -> list[Tensor]:

@@ -26,7 +26,8 @@ from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.rules import operation_names
 from seqlight.attribution.rules.comparisons import Compare, Piecewise
 from seqlight.attribution.rules.elementwise import Rescale
-from seqlight.attribution.rules.numerical_integration import Integrated
+from seqlight.attribution.rules.numerical_integration import Integrated, SimplexFunction
+from seqlight.attribution.rules.simplex_projections import recognize
 from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import IntegratedWarning, UnsupportedOperation
 from seqlight.prediction.module_names import count_frames_outside, describe_current_module
@@ -161,6 +162,9 @@ class CallMode(TorchFunctionMode):
         if body is not None:
             return self._run_decomposed(body, call)
         call = replace(call, location=describe_current_module(self.model))
+        found = recognize(call.tensors[0], outputs[0]) if len(call.tensors) == len(outputs) == 1 else None
+        if found is not None:
+            return self.explain(SimplexFunction(found, partial(self._warn_once, call)), call, self.policy.copy)
         return self.explain(self._with_warning(Integrated(), call), call, self.policy.copy)
 
     def _run_decomposed(self, function: Any, call: Call) -> Any:

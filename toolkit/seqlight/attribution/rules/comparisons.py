@@ -16,6 +16,7 @@ from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous
 from seqlight.attribution.rules.constants import Constant
 from seqlight.attribution.rules.mean_jacobian import VJPFunction
 from seqlight.attribution.rules.piecewise import piecewise_vjp
+from seqlight.attribution.rules.simplex_projections import Projection, projection_vjp
 
 NAMES = (
     *("gt lt ge le eq ne greater less greater_equal less_equal not_equal".split()),
@@ -45,10 +46,13 @@ class Piecewise:
         Names the part.
     announce : callable, optional
         Called once it was integrated.
+    projection : Projection, optional
+        What its result is at the tensors of this pass, if that has a closed form.
     """
 
     part: object
     announce: Callable[[], None] | None = None
+    projection: Projection | None = None
     backward: ClassVar[type[torch.autograd.Function]] = VJPFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
@@ -73,7 +77,12 @@ class Piecewise:
             return y  # type: ignore[no-any-return]
 
         def vjp(grads: Sequence[Tensor]) -> Any:
-            found = piecewise_vjp(call, (x1, y1), (x0.get(), y0[0].get()), grads[0])
+            recorded, reference = (x1, y1), (x0.get(), y0[0].get())
+            if self.projection is not None:
+                found = projection_vjp(self.projection, call, recorded, reference, grads[0])
+                if found is not None:
+                    return [found]
+            found = piecewise_vjp(call, recorded, reference, grads[0])
             if found is None:
                 raise Discontinuous(self.part)
             if self.announce is not None:
@@ -81,3 +90,7 @@ class Piecewise:
             return [found]
 
         return VJPFunction.apply(compute, vjp, *call.tensors)
+
+
+class SimplexRegion(Piecewise):
+    """A part of a model that is sparsemax or entmax, or the threshold of one: it has a closed form."""

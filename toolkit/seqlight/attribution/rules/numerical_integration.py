@@ -8,7 +8,7 @@ elements if it is elementwise, or is integrated in pieces (``piecewise.py``).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,6 +21,7 @@ from seqlight.attribution.calls.partners import batch_dimension, repeat_like
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.rules.mean_jacobian import VJPFunction, mean_vjp
 from seqlight.attribution.rules.piecewise import piecewise_vjp
+from seqlight.attribution.rules.simplex_projections import Projection, projection_vjp
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.device_dtypes import widest_dtype
 
@@ -36,8 +37,18 @@ ELEMENTWISE_ERROR = 0.05
 
 @dataclass(frozen=True)
 class Integrated:
-    """Any differentiable operation."""
+    """Any differentiable operation.
 
+    Parameters
+    ----------
+    projection : Projection, optional
+        What its result is at the tensors of this pass, if that has a closed form.
+    announce : callable, optional
+        Called once it was integrated nevertheless.
+    """
+
+    projection: Projection | None = None
+    announce: Callable[[], None] | None = None
     backward: ClassVar[type[torch.autograd.Function]] = VJPFunction
 
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
@@ -52,11 +63,22 @@ class Integrated:
         y0: list[Snapshot] = []
 
         def vjp(grads: Sequence[Tensor]) -> Any:
-            return refined_vjp(call, x1, [one.get() for one in x0], y1, [one.get() for one in y0], grads)
+            own, results = [one.get() for one in x0], [one.get() for one in y0]
+            if self.projection is not None:
+                found = projection_vjp(self.projection, call, (x1[0], y1[0]), (own[0], results[0]), grads[0])
+                if found is not None:
+                    return [found]
+            if self.announce is not None:
+                self.announce()
+            return refined_vjp(call, x1, own, y1, results, grads)
 
         y, flat = _apply(VJPFunction, call, vjp)
         y0.extend(Snapshot.take(one, copy) for one in flat)
         return y
+
+
+class SimplexFunction(Integrated):
+    """A function with a backward pass of its own that is sparsemax or entmax: it has a closed form."""
 
 
 def _apply(function: Any, call: Call, *more: Any) -> tuple[Any, list[Tensor]]:
