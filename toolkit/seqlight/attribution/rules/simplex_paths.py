@@ -103,9 +103,8 @@ def mean_vjp(x0: Tensor, dx: Tensor, grad: Tensor, power: int) -> Tensor | None:
     tensor([[ 0.2500, -0.2500]])
     """
     size = max(1, PIECE // x0.shape[1]) if x0.is_cpu else len(x0)
-    found = [
-        _mean_vjp_of_piece(*piece, power) for piece in zip(*(one.split(size) for one in (x0, dx, grad)), strict=True)
-    ]
+    pieces = zip(torch.split(x0, size), torch.split(dx, size), torch.split(grad, size), strict=True)
+    found = [_mean_vjp_of_piece(a, b, c, power) for a, b, c in pieces]
     done = [one for one in found if one is not None]
     return torch.cat(done) if len(done) == len(found) else None
 
