@@ -25,12 +25,12 @@ def test_it_says_where_the_page_is(tmp_path, capsys):
 )
 def test_commands_that_are_suggested_can_be_pasted(tmp_path, capsys):
     folder = write_results(tmp_path / "it's my $HOME run", attribution_arrays(5), loci_of(5)).path
-    report_command(folder)
+    report_command(folder, top=1, sampled=0)
     seqlets_command(folder)
     page = html.unescape((folder / "report.html").read_text())
     (folder / "shard-000000.npz").unlink()
     with pytest.raises(sl.ResultsError) as refused:
-        report_command(folder)
+        report_command(folder, top=1, sampled=0)
     said = capsys.readouterr().out + page + str(refused.value)
     commands = re.findall(r"(seqlight (?:seqlets|motifs|report|attribute) [^\n;`<]*)", said)
     assert len(commands) >= 6
