@@ -5,17 +5,20 @@ Usage: ``python benchmarks/speed_training_step.py [rounds]``. A step is forward,
 attributions in the graph, and the backward pass through them. "outputs" takes the loss of the outputs that the prior
 has computed, where a network is the same in training and in evaluation. "saliency" puts the same penalty on gradient
 times input, a bound from below for whatever differentiates attributions.
-Writes results/speed_training_step.json.
+Writes results/speed_training_step.json and the numbers in docs/attribution_priors.md; ``--page`` only writes the page.
 """
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from harness import count_argument, describe_machine, time_in_turn, write_results
+from harness import count_argument, describe_machine, read_results, time_in_turn, write_results
 from networks import Transformer, basset_like, bpnet_like
+from pages import update_page
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -31,6 +34,11 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
     "transformer": (Transformer, 16, 600),
 }
 THREADS = 1
+SHOWN = {
+    "prior": "with a prior",
+    "outputs": "with a prior and its outputs",
+    "saliency": "with a prior on gradient times input",
+}
 
 
 def loss_of(model: nn.Module, X: Tensor, y: Tensor) -> Tensor:
@@ -75,12 +83,29 @@ def compare(make: Callable[[], nn.Module], rows: int, positions: int, rounds: in
     }
     if not any(isinstance(one, nn.BatchNorm1d) for one in model.modules()):
         steps["outputs"] = step(lambda: with_outputs(model, X, y, prior))
-    timings = time_in_turn(steps, rounds)
+    timings = time_in_turn(steps, rounds, time.process_time)
     return {
         "shape": list(X.shape),
         "seconds": {name: one._asdict() for name, one in timings.items()},
         "over_plain": {name: timings[name].ratio(timings["plain"]) for name in [*steps][1:]},
     }
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the numbers as Markdown."""
+    head = ("network", "sequences", "plain step, ms", *SHOWN.values())
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, one in results["networks"].items():
+        rows, _, positions = one["shape"]
+        cells = [name, f"{rows} of {positions:,} positions", f"{1000 * one['seconds']['plain']['least']:.0f}"]
+        cells += [f"{one['over_plain'][kind]['least']:.1f}" if kind in one["over_plain"] else "" for kind in SHOWN]
+        lines.append(f"| {' | '.join(cells)} |")
+    threads, cpu = results["machine"]["torch_threads"], results["machine"]["cpu"]
+    note = (
+        f"Times of a plain step in processor time, least of {results['rounds']} rounds in turn, {threads} thread "
+        f"({cpu}). A prior on gradient times input, whose multipliers are plain gradients, is a bound from below."
+    )
+    return "\n".join([*lines, "", note]) + "\n"
 
 
 def main(rounds: int) -> None:
@@ -95,4 +120,6 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(count_argument(9))
+    if "--page" not in sys.argv:
+        main(count_argument(9))
+    update_page("attribution_priors", table(read_results("speed_training_step")))

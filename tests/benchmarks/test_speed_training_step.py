@@ -5,7 +5,9 @@ import json
 import harness
 import speed_training_step
 import torch
+from harness import read_results
 from networks import bpnet_like, mixed
+from pages import DOCS, fill_section
 
 
 def test_what_is_written(monkeypatch, tmp_path):
@@ -21,3 +23,11 @@ def test_what_is_written(monkeypatch, tmp_path):
     for one in found.values():
         seconds = one["seconds"]
         assert one["over_plain"]["prior"]["least"] == seconds["prior"]["least"] / seconds["plain"]["least"]
+
+
+def test_the_page_has_the_stored_numbers():
+    page, results = (DOCS / "attribution_priors.md").read_text(), read_results("speed_training_step")
+    assert fill_section(page, speed_training_step.table(results)) == page
+    for name, one in results["networks"].items():
+        cheapest = one["over_plain"]["outputs" if "outputs" in one["over_plain"] else "prior"]["least"]
+        assert cheapest < (4.1 if name != "transformer" else 8)

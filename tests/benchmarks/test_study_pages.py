@@ -4,6 +4,7 @@ import statistics
 
 import pytest
 import study_artefact
+import study_attribution_prior
 import study_consistency
 import study_methods
 import study_operations
@@ -119,3 +120,46 @@ def test_attributions_reveal_the_artefact_again():
     clean, _ = study_artefact.train_model(0, fooled=False)
     fooled, _ = study_artefact.train_model(0, fooled=True)
     assert fooled["epochs"][-1]["share"] > 2 * clean["epochs"][-1]["share"]
+
+
+def test_the_page_of_attribution_priors_has_the_stored_numbers():
+    page = (DOCS / "studies" / "attribution_prior.md").read_text()
+    assert fill_section(page, study_attribution_prior.table(read_results("study_attribution_prior"))) == page
+    assert (DOCS / "studies" / "images" / "attribution_prior.png").exists()
+
+
+def test_what_the_page_of_attribution_priors_says():
+    results = read_results("study_attribution_prior")
+    gained = {
+        (name, measure): [
+            one - other
+            for one, other in zip(
+                study_attribution_prior.values_of(results, name, measure),
+                study_attribution_prior.values_of(results, "none", measure),
+                strict=True,
+            )
+        ]
+        for name in ("Fourier", "Gini, later")
+        for measure in ("auroc", "share", "mutagenesis_share")
+    }
+    assert {len(one) for one in gained.values()} == {8}
+    for measure in ("share", "mutagenesis_share"):
+        assert 0.025 < statistics.mean(gained["Fourier", measure]) < 0.04
+        assert 0.05 < statistics.mean(gained["Gini, later", measure]) < 0.07
+        assert sum(one > 0 for one in gained["Fourier", measure]) == 7
+        assert min(gained["Gini, later", measure]) > 0
+    for name in ("Fourier", "Gini, later"):
+        mean, error = study_attribution_prior.difference(results, name, "auroc")
+        assert mean > -error
+    early = study_attribution_prior.values_of(results, "Gini", "auroc")
+    assert [round(one, 2) for one in early if one < 0.99] == [0.58]
+
+
+def test_the_study_of_attribution_priors_runs():
+    """Only a few steps: what comes of them is not asked."""
+    prior, start = study_attribution_prior.PRIORS["Gini, later"]
+    model = study_attribution_prior.train(0, prior, start=1, n=64, epochs=2)
+    assert start == 4
+    found = study_attribution_prior.judge(model, 0, n=32)
+    assert found.keys() == study_attribution_prior.MEASURES.keys()
+    assert all(0 <= one <= 1 for one in found.values())
