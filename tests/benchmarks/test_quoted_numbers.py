@@ -27,6 +27,22 @@ def test_recurrent_networks_beside_both_passes():
     )
 
 
+def test_long_ranges_beside_both_passes():
+    found, page = read_results("long_range"), DOCS / "attribution.md"
+
+    def shares(group, **of):
+        rows = [one for one in found[group] if of.items() <= one.items()]
+        shares = [one["ours_over_floor"] for one in rows]
+        return f"{min(shares):.1f} to {max(shares):.1f} times"
+
+    check(page, f"packed sequences, projections and cells take {shares('recurrent')} as long as both passes")
+    assert [one["positions"] for one in found["scans"]] == [64, 128, 256, 512]
+    check(page, f"as a loop in PyTorch, {shares('scans')} at 64 to 512 positions")
+    assert {one["positions"] for one in found["attention"]} == {50, 200}
+    of = {name: shares("attention", weights=name) for name in ("sparsemax", "entmax")}
+    check(page, f"over 50 and 200 positions, {of['sparsemax']} for sparsemax and {of['entmax']} for entmax")
+
+
 def test_memory_and_disk_of_a_track_of_a_human_genome():
     whole = read_results("track_memory")["runs"]["all"]
     page = DOCS / "how_to" / "genome_track.md"
