@@ -28,6 +28,8 @@ POINTS = 10
 # Numbers of a piece of rows, and how often a number of a row may cross the threshold.
 PIECE = 2**18
 CROSSINGS = 4
+# Rows that have ended are dropped once fewer than this share go on.
+KEPT = 0.7
 # As a share of the line.
 NOWHERE = 1e-13
 
@@ -129,11 +131,12 @@ def _mean_vjp_of_piece(x0: Tensor, dx: Tensor, grad: Tensor, power: int) -> Tens
         inside = inside ^ crosses
         t = t + length
         goes_on = (t < 1)[:, 0]
-        if not bool(goes_on.all()):
+        left_over = int(goes_on.sum())
+        if left_over < KEPT * len(at):  # rows that have ended do not change any more
             at, t, inside, left, still, x0, dx, grad = (
                 one[goes_on] for one in (at, t, inside, left, still, x0, dx, grad)
             )
-        if not len(at):
+        if not left_over:
             return total
     return None
 
