@@ -158,7 +158,7 @@ class Attention(nn.Module):
         self.double()
 
     def forward(self, x):
-        h = self.up(x.mT) * torch.linspace(-1, 1, LENGTH).double().unsqueeze(1)
+        h = self.up(x.mT) * torch.linspace(-1, 1, LENGTH, device=x.device).double().unsqueeze(1)
         if self.kind in ("with weights", "without"):
             h = self.attention(h, h, h, need_weights=self.kind == "with weights")[0]
         else:
@@ -247,3 +247,26 @@ def test_nothing_is_left_after_an_error(X):
         explain(model, X)
     assert not nn.modules.module._global_forward_hooks
     assert not nn.modules.module._global_forward_pre_hooks
+
+
+class Apart(nn.Module):
+    """A model whose first output alone depends on another model."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.other = model, nn.Linear(4 * LENGTH, 1).double()
+
+    def forward(self, x):
+        return torch.cat([self.model(x)[:, :1], self.other(x.flatten(1))], dim=1)
+
+
+@pytest.mark.usefixtures("pretend")
+@pytest.mark.parametrize(
+    "make", [lambda: Sum(torch.add), lambda: Attention("with weights"), lambda: Attention("by hand")]
+)
+def test_the_ledger_on_an_accelerator(X, make):
+    model = Apart(make())
+    wanted, found = (explain(model, X, target=[0, 1], device=device) for device in ("cpu", "pretend"))
+    assert found.layer_names == wanted.layer_names
+    torch.testing.assert_close(found.layer_totals, wanted.layer_totals, rtol=0, atol=1e-12)
+    assert not total(found.of_target(1), "model").any()

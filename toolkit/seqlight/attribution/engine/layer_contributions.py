@@ -38,7 +38,7 @@ class Activation(NamedTuple):
         own = x.shape[layout.dimension] // layout.entries
         r, x = layout.by_row(r, rows), layout.by_row(x, own)
         shape = rows // sequences, sequences, *r.shape[1:]
-        m = layout.by_row(m, rows).reshape(shape) if m.ndim else m.expand(shape)
+        m = layout.by_row(m, rows).reshape(shape) if m.ndim else m.to(r.device).expand(shape)
         return cls(m, x.reshape(-1, *shape[1:]), r.reshape(shape))
 
     @property

@@ -13,7 +13,6 @@ from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import keystr, tree_flatten_with_path
 
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.calls.retry import LayoutUnknown
@@ -26,7 +25,7 @@ from seqlight.attribution.engine.layer_contributions import (
     sum_over_references,
 )
 from seqlight.attribution.engine.layer_rows import PassRows, Row, row_names
-from seqlight.attribution.engine.module_hooks import watch_modules
+from seqlight.attribution.engine.module_hooks import tensors_of, watch_modules
 from seqlight.attribution.engine.row_layout import RowLayout, layout_of_shapes
 from seqlight.errors import InputError, UnsupportedOperation
 
@@ -107,7 +106,7 @@ class LayerTaps:
             if name is None:
                 return
             with torch._C.DisableTorchFunction():
-                for path, one in _tensors_in(inputs if self._inputs else output):
+                for path, one in tensors_of(inputs if self._inputs else output):
                     if one.requires_grad and one.is_floating_point():
                         self._read_output(mode, name, path, one)
             met.calls[name] += 1
@@ -240,7 +239,7 @@ class LayerTaps:
         layout, snapshot = self._layout(at, kept.tensor, y), Snapshot.take(y, self._pass.copy)
 
         def read(multipliers: Tensor) -> None:
-            with torch.no_grad(), torch.autocast(device, enabled=False):
+            with contextlib.nullcontext() if not self._keeps else _exact(device):
                 one = Activation.sort(multipliers, kept.get(), snapshot.get(), layout, self._sequences)
                 if branch is not None:
                     x, r, scale = branch
@@ -274,14 +273,11 @@ class LayerTaps:
         return totals, sum_over_references(contributions, self._reduction)
 
 
-def _tensors_in(given: Any) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors that a module is given or returns, with their places in it."""
-    if isinstance(given, Tensor):
-        yield "", given
-        return
-    for path, one in tree_flatten_with_path(given)[0]:
-        if isinstance(one, Tensor):
-            yield keystr(path), one
+@contextlib.contextmanager
+def _exact(device: str) -> Iterator[None]:
+    """Let functions of the user compute inside as outside of a training."""
+    with torch.no_grad(), torch.autocast(device, enabled=False):
+        yield
 
 
 def calls_differ() -> UnsupportedOperation:

@@ -1,4 +1,4 @@
-"""A hook that is called for the modules of a model, none of which has it: PyTorch's own for all modules."""
+"""A hook that is called for the modules of a model, none of which has it, and what it finds in what they return."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import keystr, tree_flatten_with_path
 
 
 @contextlib.contextmanager
@@ -43,3 +44,20 @@ def watch_modules(hook: Callable[..., None], before: bool = False) -> Iterator[N
         yield
     finally:
         handle.remove()
+
+
+def tensors_of(given: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors that a module is given or returns, with their places in it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> [path for path, one in tensors_of({"h": (torch.zeros(1), torch.ones(1))})]
+    ["['h'][0]", "['h'][1]"]
+    """
+    if isinstance(given, Tensor):
+        yield "", given
+        return
+    for path, one in tree_flatten_with_path(given)[0]:
+        if isinstance(one, Tensor):
+            yield keystr(path), one
