@@ -29,7 +29,7 @@ def gelu(grad, x1, x0, near=1e-3):
 
 
 def maximum(grad, x1, x0, y1, y0):
-    return functions.MaximumFunction.apply(torch.tensor([[0, 3, 3], [1, 4, 0]]), grad, x1, x0, y1, y0)
+    return functions.MaximumFunction.apply(torch.tensor([[0, 3, 3], [1, 4, 0]]), None, grad, x1, x0, y1, y0)
 
 
 @pytest.mark.parametrize("function", [functions.ReluFunction.apply, gelu], ids=["relu", "gelu"])
@@ -66,7 +66,7 @@ def test_the_closed_derivatives_are_those_of_the_formulas(pairs, dtype):
     for closed, formula in (
         (functions.ReluFunction.apply, functions._relu_formula),
         (
-            lambda *of: functions.MaximumFunction.apply(torch.arange(len(pairs)), *of, *of[1:]),
+            lambda *of: functions.MaximumFunction.apply(torch.arange(len(pairs)), None, *of, *of[1:]),
             lambda *of: functions._maximum_formula(torch.arange(len(pairs)), *of, *of[1:]),
         ),
     ):

@@ -48,10 +48,11 @@ class ReluFunction(RuleFunction):
         if torch.is_grad_enabled():
             return tuple(differentiate_formula(_relu_formula, (grad, x1, x0), g, ctx.needs_input_grad))
         # Where both inputs lie on one side of 0, slopes and multiplier are the same number, and their difference is 0.
-        rate = (g * grad).div_(x1 - x0).nan_to_num_(0, 0, 0)
+        room = x1 - x0
+        rate = (g * grad).div_(room).nan_to_num_(0, 0, 0)
         along = _times_relu_secant(rate, x1, x0)
-        by_1 = torch.ops.aten.threshold_backward(rate, x1, 0).sub_(along)
-        by_0 = along.sub_(torch.ops.aten.threshold_backward(rate, x0, 0))
+        by_0 = torch.ops.aten.threshold_backward.grad_input(rate, x0, 0, grad_input=room).neg_().add_(along)
+        by_1 = torch.ops.aten.threshold_backward.grad_input(rate, x1, 0, grad_input=rate).sub_(along)
         return _times_relu_secant(g, x1, x0), by_1, by_0
 
 
@@ -141,43 +142,44 @@ def _smooth_formula(function: Function, slope: Function, near: float, grad: Tens
 class MaximumFunction(RuleFunction):
     """Gradients at maxima times their multipliers, added up at the positions that get the credit.
 
-    Parameters of :meth:`forward`: the positions, in the last dimension; the gradient, inputs and maxima.
+    Parameters of :meth:`forward`: the positions, in the last dimension; the multipliers there, if they are known; the
+    gradient, inputs and maxima.
     """
 
     @staticmethod
-    def forward(ctx: Any, at: Tensor, grad: Tensor, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, at: Tensor, known: Tensor | None, grad: Tensor, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor
+    ) -> Tensor:
         """Return the gradient at the inputs `x0`."""
-        dx, dy = x1.gather(-1, at).sub_(x0.gather(-1, at)), y1 - y0
-        still = _is_still(dx, dy)
-        # Equal maxima at a position that does not change: the plain gradient, 1, whose derivative is 0.
-        dx.masked_fill_(still, torch.inf)
-        multiplier = dy.masked_fill_(still, 0).div_(dx).masked_fill_(still, 1)
-        ctx.save_for_backward(at, grad, x1, x0, y1, y0, dx, multiplier)
+        multiplier = _maximum_multiplier(at, x1, x0, y1, y0) if known is None else known
+        ctx.save_for_backward(at, grad, x1, x0, y1, y0, multiplier)
         return torch.zeros_like(x0).scatter_add_(-1, at, grad * multiplier)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Return the gradients at all but the positions."""
-        at, grad, x1, x0, y1, y0, dx, multiplier = ctx.saved_tensors
+        """Return the gradients at all but the positions and the multipliers."""
+        at, grad, x1, x0, y1, y0, multiplier = ctx.saved_tensors
         if torch.is_grad_enabled():
 
             def formula(*of: Tensor) -> Tensor:
                 return _maximum_formula(at, *of)
 
-            return None, *differentiate_formula(formula, (grad, x1, x0, y1, y0), grads[0], ctx.needs_input_grad[1:])
-        g = grads[0].gather(-1, at)
-        by_rise = (g * grad).div_(dx)
+            needed = ctx.needs_input_grad[2:]
+            return None, None, *differentiate_formula(formula, (grad, x1, x0, y1, y0), grads[0], needed)
+        g, dx = grads[0].gather(-1, at), x1.gather(-1, at).sub_(x0.gather(-1, at))
+        # The multiplier of what does not change is 1, whose derivative is 0.
+        by_rise = (g * grad).div_(dx).nan_to_num_(0, 0, 0)
         by_step = torch.zeros_like(x0).scatter_add_(-1, at, by_rise * multiplier)
-        return None, g.mul_(multiplier), by_step.neg(), by_step, by_rise, by_rise.neg()
+        return None, None, g.mul_(multiplier), by_step.neg(), by_step, by_rise, by_rise.neg()
 
 
-def _is_still(dx: Tensor, dy: Tensor) -> Tensor:
-    return ~((dx.abs() >= smallest_step(dx.dtype)) & dx.isfinite() & dy.isfinite())
+def _maximum_multiplier(at: Tensor, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor) -> Tensor:
+    dx, dy = x1.gather(-1, at) - x0.gather(-1, at), y1 - y0
+    with torch.no_grad():
+        still = ~((dx.abs() >= smallest_step(dx.dtype)) & dx.isfinite() & dy.isfinite())
+    # Equal maxima at a position that does not change: the plain gradient, 1.
+    return torch.where(still, 1, torch.where(still, 0, dy) / torch.where(still, 1, dx))
 
 
 def _maximum_formula(at: Tensor, grad: Tensor, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor) -> Tensor:
-    dx, dy = x1.gather(-1, at) - x0.gather(-1, at), y1 - y0
-    with torch.no_grad():
-        still = _is_still(dx, dy)
-    multiplier = torch.where(still, 1, torch.where(still, 0, dy) / torch.where(still, 1, dx))
-    return torch.zeros_like(x0).scatter_add(-1, at, grad * multiplier)
+    return torch.zeros_like(x0).scatter_add(-1, at, grad * _maximum_multiplier(at, x1, x0, y1, y0))

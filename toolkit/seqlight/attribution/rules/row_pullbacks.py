@@ -35,10 +35,11 @@ def max_pool(rule: MaxPool, sequence: Observed, reference: Observed, grads: Sequ
         window = None if reference.call.returns_indices else window_of(reference.call)
         kernel = kernel_for("pooling.max_pool", x0.device.type, x0.dtype) if window else None
         found = kernel(recorded, own[0], window, smallest_step(x0.dtype), tie_of(x0.dtype)) if kernel else None
-        at = 0 if found is None else 1
         found = found or cross_maximum(recorded, own, rule.n_pooled, window)  # type: ignore[arg-type]
+        *_, winners, known = found
     lead = x0.ndim - rule.n_pooled
-    return [_credit(x1.flatten(lead), x0.flatten(lead), y1, y0, found[at].long(), grads[0], lead).view(x0.shape)]
+    tensors = x1, x0, y1, y0, winners.long(), known, grads[0]
+    return [_credit(*(one.flatten(lead) for one in tensors)).view(x0.shape)]
 
 
 def select(rule: Selection, sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
@@ -48,13 +49,14 @@ def select(rule: Selection, sequence: Observed, reference: Observed, grads: Sequ
     x1, y1, at1 = (repeat_like(one, its) for one, its in ((x1, x0), (y1, y0), (at1, at0)))
     with torch.no_grad():
         winners = rule.choose(Row(x1, y1, at1), Row(x0, y0, at0))
-    return [_credit(x1, x0, y1, y0, winners, grads[0], x0.ndim - 1)]
+    return [_credit(x1, x0, y1, y0, winners, None, grads[0])]
 
 
-def _credit(x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor, winners: Tensor, grad: Tensor, lead: int) -> Tensor:
-    """Return `grad` times the multiplier of each result, added up at its winner in the dimension `lead`, the last."""
-    at, (grad, y1, y0) = winners.flatten(lead), (one.flatten(lead) for one in (grad, y1, y0))
-    return MaximumFunction.apply(at, grad, x1, x0, y1, y0)  # type: ignore[no-any-return]
+def _credit(
+    x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor, winners: Tensor, known: Tensor | None, grad: Tensor
+) -> Tensor:
+    """Return `grad` times the multiplier of each result, added up at its winner in the last dimension."""
+    return MaximumFunction.apply(winners, known, grad, x1, x0, y1, y0)  # type: ignore[no-any-return]
 
 
 def softmax(rule: Softmax, sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
