@@ -95,11 +95,11 @@ def test_few_rows_are_whole(X):
     model = Net().double()
     sl.saturation_mutagenesis(model, X, device="cpu")
     assert model.whole <= len(X) + 5 + 2  # the sequences, the check of rows, and the trial
-    # The trial takes each of its two twice; the two of unknown characters have four letters.
-    assert model.changed == 2 * 2 + 3 * 3 * LENGTH + 2
+    # The trial takes each of its two twice, in both kinds of windows; the two of unknown characters have four letters.
+    assert model.changed == 2 * 2 * 2 + 3 * 3 * LENGTH + 2
 
 
-@pytest.mark.parametrize(("part", "tried"), [(nn.Softmax(2), 0), (nn.Conv1d(4, 4, 75, padding=37), 2)])
+@pytest.mark.parametrize(("part", "tried"), [(nn.Softmax(2), 0), (nn.Conv1d(4, 4, 75, padding=37), 4)])
 def test_where_everything_changes_nothing_is_followed(X, part, tried):
     model = Lambda(lambda x, net, part: net(part(x)), Net(), part).double()
     sl.saturation_mutagenesis(model, X[:1], device="cpu")
@@ -108,11 +108,10 @@ def test_where_everything_changes_nothing_is_followed(X, part, tried):
 
 
 def test_calls_cost(monkeypatch, X):
-    monkeypatch.undo()
-    monkeypatch.setattr(changed_mutants, "LEAST_WORK", 0.0)
+    monkeypatch.setattr(changed_mutants, "EACH_CALL", 1e8)
     model = Net().double()
     sl.saturation_mutagenesis(model, X, device="cpu")
-    assert model.changed == 2 * 2  # of the trial
+    assert model.changed == 2 * 2 * 2  # of the trial
 
 
 def test_small_jobs_have_no_trial(monkeypatch, X):
@@ -142,7 +141,7 @@ def test_a_wrong_trial(monkeypatch, X):
     model = Lambda(lambda x, net: net(x) + isinstance(x, ChangedTensor), Net()).double()
     found, wanted = both_ways(monkeypatch, model, X[:1])
     assert torch.equal(found, wanted)
-    assert model.parts[0].changed == 2 * 2
+    assert model.parts[0].changed == 2 * 2 * 2
 
 
 @pytest.mark.reliability(
@@ -168,3 +167,45 @@ def test_no_trial_for_few_mutants_or_half_precision(X):
         sl.saturation_mutagenesis(model, X[:1], device="cpu", **settings)
         assert model.changed == 0
     assert ChangedMutants.__doc__
+
+
+def test_more_mutants_than_a_batch_where_windows_take_less_memory(monkeypatch, X):
+    seen = []
+
+    def note(x, net):
+        seen.append((isinstance(x, ChangedTensor), len(x)))
+        return net(x)
+
+    model = Lambda(note, Net()).double()
+    monkeypatch.setattr(changed_mutants, "WORTH", 100.0)  # each mutant has its own window
+    found, wanted = both_ways(monkeypatch, model, X, batch_size=10)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-10)
+    assert max(rows for changed, rows in seen if changed) == 40
+    assert max(rows for changed, rows in seen if not changed) == 10
+    seen.clear()
+    wide = Lambda(lambda x, net: net(x) + 0 * x.sum((1, 2), keepdim=True)[:, 0].repeat(1, 3000)[:, :3], Net()).double()
+    model = Lambda(note, wide).double()
+    both_ways(monkeypatch, model, X, batch_size=10)  # what follows takes as much memory as a whole mutant
+    assert max(rows for changed, rows in seen if changed) == 10
+
+
+@pytest.mark.reliability(
+    "Explaining a model",
+    "windows of more mutants than a batch has fail amid saturation mutagenesis",
+    "the rest is computed in full, in batches of the size that was asked for, with the right result",
+)
+def test_whole_mutants_after_a_failure_are_as_many_as_asked_for(monkeypatch, X):
+    rows = []
+
+    def fails(x, net):
+        if not isinstance(x, ChangedTensor):
+            rows.append(len(x))
+        elif net.changed > 300:
+            raise RuntimeError("no more")
+        return net(x)
+
+    model = Lambda(fails, Net()).double()
+    monkeypatch.setattr(changed_mutants, "WORTH", 100.0)
+    found, wanted = both_ways(monkeypatch, model, X, batch_size=10)
+    assert max(rows) == 10
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-10)

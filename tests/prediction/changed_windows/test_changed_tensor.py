@@ -24,7 +24,7 @@ def sequence(length=LENGTH):
 def mutants(X, positions):
     """Return mutants in windows and in full, a letter further at each position."""
     letters = (X[0].argmax(0)[positions] + 1) % 4
-    values = nn.functional.one_hot(letters, 4).double()[:, :, None]
+    values = nn.functional.one_hot(letters, 4).to(X)[:, :, None]
     full = X.repeat(len(positions), 1, 1)
     full[torch.arange(len(positions)), :, positions] = values[:, :, 0]
     return Windows(X, values, positions, 2), full
@@ -51,8 +51,10 @@ PLACES = [range(9), range(40, 49), range(81, 90), [0, 1, 44, 88, 89], [50] * 3]
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_windows_give_what_the_whole_gives(name):
-    model, X, outputs = make_followed(name, LENGTH), sequence(), ReferenceOutputs()
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_windows_give_what_the_whole_gives(name, dtype):
+    """In float32 the channels of each position lie side by side."""
+    model, X, outputs = make_followed(name, LENGTH).to(dtype), sequence().to(dtype), ReferenceOutputs()
     for positions in PLACES:  # the second and later ones find what the first made of the reference
         assert_equal(follow(model, X, list(positions), outputs))
 
@@ -80,7 +82,8 @@ def test_windows_of_any_network(data):
             layers.append(Lambda(lambda x, inner: x + inner(x), inner))
         else:
             layers.append(nn.GELU() if kind == "act" else nn.BatchNorm1d(channels))
-    model, X = nn.Sequential(*layers).double().eval(), sequence(length)
+    dtype = data.draw(st.sampled_from([torch.float64, torch.float32]))
+    model, X = nn.Sequential(*layers).to(dtype).eval(), sequence(length).to(dtype)
     positions = data.draw(st.lists(st.integers(0, length - 1), min_size=2, max_size=6))
     try:
         model(X)

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqlight.prediction.changed_windows.memory_layout import channels_last
 from seqlight.prediction.changed_windows.windows import Windows, cut, fit, join
 
 
@@ -31,6 +32,21 @@ def test_windows_anywhere(axis, length, data):
         assert torch.equal(one.at(begins, other)[row], wanted)
         there = reference[0].narrow(axis - 1, int(begin), other)
         assert torch.equal(cut(reference, axis, begins, other)[row], there)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 12), st.data())
+def test_channels_side_by_side_give_the_same(length, data):
+    width = data.draw(st.integers(1, length))
+    starts = torch.tensor(data.draw(st.lists(st.integers(0, length - width), min_size=1, max_size=4)))
+    reference, values = torch.rand(1, 3, length), torch.rand(len(starts), 3, width)
+    plain = Windows(reference, values, starts, 2)
+    beside = Windows(channels_last(reference), channels_last(values), starts, 2)
+    assert torch.equal(beside.whole(), plain.whole())
+    assert torch.equal(beside.change(), plain.change())
+    other = data.draw(st.integers(1, length))
+    begins = torch.tensor([data.draw(st.integers(0, length - other)) for _ in starts])
+    assert torch.equal(beside.at(begins, other), plain.at(begins, other))
 
 
 def test_windows_that_cover_others():

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqlight.attribution.methods.mutant_grid import MutantGrid
 from seqlight.prediction.changed_windows.changed_tensor import ChangedTensor, whole
+from seqlight.prediction.changed_windows.largest_output import LargestOutput
 from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
 from seqlight.prediction.changed_windows.windows import Windows, cut
 from seqlight.prediction.device_memory import is_out_of_memory
@@ -28,6 +29,11 @@ EACH_CALL, EACH_CALL_ELSEWHERE = 2.5e6, 3e9
 # On the CPU so many mutants have one window in common: what lies around it is then a view of the reference. A device
 # for which many small operations are slow takes all mutants of a batch at once, each with a window of its own.
 TOGETHER = 32
+# Windows of each mutant's own are worth the copies of what lies around them if they take at most this share of the work
+# of windows in common.
+WORTH = 0.8
+# How many times as many mutants may be taken at a time where windows take less memory.
+MORE = 4
 # How much of the largest output may be rounding.
 ROUNDING = {torch.float64: 1e-10, torch.float32: 1e-5}
 
@@ -74,6 +80,8 @@ class ChangedMutants:
         each: float = math.inf,
     ) -> None:
         self._near = device.type == "cpu"
+        self._joins = [True, False] if self._near else [False]
+        self._joined, self.rows = False, 1
         self.grid, self.model_inputs, self.read = grid, model_inputs, read
         self.rounding = ROUNDING.get(dtype, 0.0) if dtype is not None else 0.0
         enough = grid.X.shape[2] >= SHORTEST and grid.shape.numel() >= FEWEST
@@ -82,18 +90,24 @@ class ChangedMutants:
         self.goes: bool | None = None if enough and self.rounding else False
         self._sequence, self._reference, self._known = -1, torch.empty(0), ReferenceOutputs()
 
-    def outputs(self, places: Tensor, batch: int) -> list[tuple[Any, int]] | None:
+    def decide(self, batch: int) -> int:
+        """Make the trial, and return how many mutants to take at a time, where so many may be taken in full.
+
+        Windows take less memory than whole mutants, so there may be more of them: at most four times as many.
+        """
+        if self.goes is None:
+            self.goes, self.rows = False, batch
+            self.goes = batch > 1 and self._succeeds(batch)
+        return self.rows if self.goes else batch
+
+    def outputs(self, places: Tensor) -> list[tuple[Any, int]] | None:
         """Return what is wanted of mutants, in parts with their numbers of rows; None where each is to be made whole.
 
         Parameters
         ----------
         places : torch.Tensor, int64
             Of mutants in the grid.
-        batch : int
-            How many mutants the model takes at a time; for a single one nothing is saved.
         """
-        if self.goes is None:
-            self.goes = batch > 1 and self._succeeds(batch)
         if not self.goes:
             return None
         try:
@@ -108,7 +122,7 @@ class ChangedMutants:
 
     def _groups(self, places: Tensor) -> tuple[Tensor, ...]:
         """Return mutants of one sequence in groups whose windows are joined, where that is faster."""
-        return torch.split(places, TOGETHER) if self._near else (places,)
+        return torch.split(places, TOGETHER) if self._joined else (places,)
 
     def _output(self, places: Tensor) -> Any:
         """Return what is wanted of some mutants of one sequence."""
@@ -130,11 +144,11 @@ class ChangedMutants:
         """Return mutants as windows of the sequence: one that covers all of them, or for each its own positions."""
         letters, positions = self.grid.substitutions(places)
         _, size, length = self._reference.shape
-        starts = positions.min().view(1) if self._near else positions.amin(1)
+        starts = positions.min().view(1) if self._joined else positions.amin(1)
         width = min(length, int((positions.amax(1) - starts).max()) + 1 + spread)
         starts = starts.clamp(max=length - width)
         values = cut(self._reference, 2, starts, width)
-        if self._near:
+        if self._joined:
             values = values.repeat(len(places), 1, 1)
         each = torch.arange(len(places), device="cpu").unsqueeze(1)
         values[each, :, positions - starts.unsqueeze(1)] = nn.functional.one_hot(letters, size).to(values)
@@ -143,32 +157,40 @@ class ChangedMutants:
     def _succeeds(self, batch: int) -> bool:
         """Return whether two mutants have the outputs that they have in full, for clearly less work."""
         places = self.grid.two_places()
-        rows = self.grid.rows(places)
+        rows, found, least, best = self.grid.rows(places), list[list[Tensor]](), math.inf, False
         try:
-            found = self._trial(places, batch)
-            each = EACH_CALL / min(batch, TOGETHER) if self._near else EACH_CALL_ELSEWHERE / batch
-            spent = self._known.spent + self._known.calls * each
-            if not self._known.whole or spent > PAYS * self._known.whole:
+            for joined in self._joins:
+                self._joined = joined
+                outputs, spent, many = self._trial(places, batch)
+                found.append(outputs)
+                if spent < WORTH * least:
+                    least, self.rows, best = spent, many, joined
+            if least > PAYS:
                 return False
+            self._joined = best
             full = self.read(self.model_inputs(rows, self.grid.mutants(places)), rows)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
+        except Exception:  # of memory, too: with whole mutants it is halved where it runs out
             return False
         wanted = flatten_structure(full)
-        return len(found) == len(wanted) and all(map(self._agree, found, wanted))
+        return all(len(one) == len(wanted) and all(map(self._agree, one, wanted)) for one in found)
 
-    def _trial(self, places: Tensor, batch: int) -> list[Tensor]:
-        """Return what is wanted of two mutants, with windows as wide as those of groups."""
-        if not self._near:
-            return flatten_structure(self._run(places))
-        spread = self.grid.spread(min(batch, TOGETHER))
-        each = []
+    def _trial(self, places: Tensor, batch: int) -> tuple[list[Tensor], float, int]:
+        """Return what is wanted of two mutants, the share of the work that it takes, and how many to take at a time."""
+        known, each = self._known, list[list[Tensor]]()
+        spread = self.grid.spread(min(batch, TOGETHER)) if self._joined else 0
+        largest = 1
         for one in torch.split(places, 1):
             # What the last one takes is what counts: at an end of the sequence a window is cut short.
-            self._known.spent, self._known.whole, self._known.calls = 0.0, 0.0, 0
-            each.append(flatten_structure(self._run(one.repeat(2), spread)))
-        return [torch.cat([one[:1], other[:1]]) for one, other in zip(*each, strict=True)]
+            known.begin()
+            with LargestOutput(2) as plain:
+                each.append(flatten_structure(self._run(one.repeat(2), spread)))
+            known, largest = self._known, max(largest, plain.numbers)
+        more = 1 if self._joined or not self._near else min(MORE, known.largest // max(known.window, largest))
+        many = batch * max(1, more)
+        call = EACH_CALL if self._near else EACH_CALL_ELSEWHERE
+        spent = known.spent + known.calls * call / (min(batch, TOGETHER) if self._joined else many)
+        outputs = [torch.cat([one[:1], other[:1]]) for one, other in zip(*each, strict=True)]
+        return outputs, spent / known.whole if known.whole else math.inf, many
 
     def _agree(self, a: Tensor, b: Tensor) -> bool:
         if a.shape != b.shape or a.dtype != b.dtype or not a.is_floating_point():

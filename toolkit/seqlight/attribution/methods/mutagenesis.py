@@ -86,7 +86,8 @@ def saturation_mutagenesis(
         means through the last one. (This differs from ``X[:, :, start:-1]``, and from what -1 means to
         :func:`seqlight.shuffle`.)
     batch_size : int or "auto"
-        Mutants per batch, as in :func:`seqlight.predict`. It does not change the result.
+        Mutants per batch, as in :func:`seqlight.predict`. It does not change the result. On the CPU there may be up to
+        four times as many where only what they change is computed, if they take no more memory.
     target : any target of :func:`seqlight.attribute`, optional
         Which output to explain. None for the mean over all of the model's outputs. A list of targets gives the
         result a second dimension, of targets. Not used with `raw_outputs`.

@@ -89,19 +89,22 @@ class MutantOutputs:
     def _launch(
         self, grid: MutantGrid, changed: ChangedMutants, without: Callable[[Tensor], Any]
     ) -> Iterator[tuple[HostCopy, tuple[Any, Tensor, Tensor, bool]]]:
-        for places, new in grid.batches(self.size):
+        rows = changed.decide(self.size.rows)
+        size = self.size if rows == self.size.rows else BatchSize(rows, self.checked.device)
+        for places, new in grid.batches(size):
             y = without(places)
             run = partial(self._copy, grid, changed, places[new])
-            for at, copy, complete in _copies_of_outputs(self.size, new, run):
+            for at, copy, complete in _copies_of_outputs(size, new, run):
                 yield copy, (y, places, at, complete)
                 del copy
 
     def _copy(self, grid: MutantGrid, changed: ChangedMutants, places: Tensor, first: int, last: int) -> HostCopy:
         """Return the outputs of some mutants, on their way to the host."""
         some = places[first:last]
-        parts = changed.outputs(some, self.size.rows)
+        parts = changed.outputs(some)
         if parts is None:
-            parts = [(self._run(grid.mutants(some), grid.rows(some)), len(some))]
+            few = torch.split(some, self.size.rows)
+            parts = [(self._run(grid.mutants(one), grid.rows(one)), len(one)) for one in few]
         outputs = [flatten_structure(self._own.check(output, rows)) for output, rows in parts]
         return HostCopy(outputs[0] if len(outputs) == 1 else [torch.cat(each) for each in zip(*outputs, strict=True)])
 

@@ -8,6 +8,8 @@ changed_tensor
     begin here: the tensor that a model gets, which answers as if it were whole
 reference_outputs
     what each operation made of the reference, computed once
+largest_output
+    how much memory the rest of a model takes
 memory_layout
     whether the channels of a position lie side by side
 prepared_weights

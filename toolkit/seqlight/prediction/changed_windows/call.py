@@ -94,6 +94,7 @@ class Call:
             return None
         if has_channels_last(values) and not has_channels_last(reference):
             reference = self.outputs.channels_last(reference)
+        self.outputs.note(values[0].numel(), reference.numel())
         return Windows(reference, values, starts, axis)
 
     def spend(self, share: float, each: float) -> None:

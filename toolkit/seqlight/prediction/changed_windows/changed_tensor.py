@@ -112,6 +112,7 @@ def whole(one: Any) -> Any:
         return one
     if one.in_full is None:
         one.outputs.spent += 2 * NUMBER * one.windows.reference.numel()
+        one.outputs.note(one.windows.reference.numel(), one.windows.reference.numel())
         one.in_full = one.windows.whole()
     return one.in_full
 

@@ -73,9 +73,9 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
     weight, groups = call.argument(1, "weight"), geometry.groups
     starts, width = found
     offsets = starts - (x.starts + slide.left - slide.span + 1)
-    first, last = int(offsets.min()), int(offsets.max())
+    first, reach = int(offsets.min()), x.width + slide.span - 1
     padding = geometry.transposed_padding(weight, x.axis - 2)
-    if first != last or first < 0 or first + width > x.width + slide.span - 1 or min(padding) < 0:
+    if min(padding) < 0:
         return None
     if not call.outputs.finite(x.reference):
         return None
@@ -89,7 +89,13 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
     else:
         transposed = F.conv_transpose1d if call.name == "conv1d" else F.conv_transpose2d
         added = transposed(change, kernel, None, 1, padding, 0, groups, geometry.dilation)
-    return added.narrow(x.axis, first, width).add_(cut(whole, x.axis, starts, width))
+    if 0 <= first == int(offsets.max()) <= reach - width:
+        return added.narrow(x.axis, first, width).add_(cut(whole, x.axis, starts, width))
+    # Some rows add to outputs that are not there, before the first or after the last.
+    margin = max(reach, width) + slide.span
+    begin = starts - offsets + margin
+    around = call.outputs.surrounded(whole, x.axis, margin)
+    return Windows(around, added.add_(cut(around, x.axis, begin, reach)), begin, x.axis).at(starts + margin, width)
 
 
 def _turned(weight: Tensor, groups: int, as_images: bool) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
-from seqlight.prediction.changed_windows.memory_layout import channels_last
+from seqlight.prediction.changed_windows.memory_layout import channels_last, has_channels_last
 from seqlight.prediction.changed_windows.prepared_weights import PreparedWeights
 
 
@@ -31,12 +31,14 @@ class ReferenceOutputs:
         Multiplications of a row in windows, and in full, so far; other work as so many of them.
     calls : int
         Calls whose work was counted.
+    window, largest : int
+        The numbers of a row of the largest windows, or of what was made whole; and of the largest whole.
     """
 
     def __init__(self, weights: PreparedWeights | None = None) -> None:
         self.weights = weights or PreparedWeights()
         self._known: dict[tuple[Any, tuple[int, ...]], list[tuple[list[Any], Any]]] = {}
-        self.spent, self.whole, self.calls = 0.0, 0.0, 0
+        self.begin()
 
     def find(
         self, func: Callable[..., Any], leaves: Sequence[Any], spec: TreeSpec, mine: Sequence[bool], copies: bool
@@ -66,6 +68,15 @@ class ReferenceOutputs:
         known.append((list(leaves), output))
         return output
 
+    def begin(self) -> None:
+        """Count from here."""
+        self.spent, self.whole, self.calls = 0.0, 0.0, 0
+        self.window, self.largest = 1, 1
+
+    def note(self, window: int, whole: int) -> None:
+        """Note how many numbers windows and their whole have in a row."""
+        self.window, self.largest = max(self.window, window), max(self.largest, whole)
+
     def finite(self, one: Tensor) -> bool:
         """Return whether a tensor of the reference has no infinite numbers, so that a difference from it is right."""
         return bool(self.find(_is_finite, [one], _ONE, [True], False))
@@ -75,8 +86,20 @@ class ReferenceOutputs:
         found: Tensor = self.find(channels_last, [one], _ONE, [True], False)
         return found
 
+    def surrounded(self, one: Tensor, axis: int, margin: int) -> Tensor:
+        """Return a tensor of the reference with zeros around it along an axis, the same one each time."""
+        found: Tensor = self.find(_surrounded, [one, axis, margin], _THREE, [True, False, False], False)
+        return found
+
 
 _ONE = tree_flatten(((0,), {}))[1]
+_THREE = tree_flatten(((0, 0, 0), {}))[1]
+
+
+def _surrounded(one: Tensor, axis: int, margin: int) -> Tensor:
+    zeros = torch.zeros_like(one.narrow(axis, 0, 1)).expand(*one.shape[:axis], margin, *one.shape[axis + 1 :])
+    found = torch.cat([zeros, one, zeros], axis)
+    return channels_last(found) if has_channels_last(one) else found
 
 
 def _is_finite(one: Tensor) -> bool:

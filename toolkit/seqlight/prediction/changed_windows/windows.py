@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from seqlight.prediction.changed_windows.memory_layout import empty_along
+from seqlight.prediction.changed_windows.memory_layout import empty_along, has_channels_last
 
 # Beyond this share of the positions a tensor is cheaper whole.
 MOST = 0.9
@@ -112,6 +112,11 @@ class Windows:
             rows.narrow(self.axis, first, width).copy_(self.values)
             return rows
         shape = [1] * rows.ndim
+        if first >= 0 and last + width <= size and has_channels_last(rows) and has_channels_last(self.values):
+            begins = torch.arange(0, len(rows) * size, size, device="cpu") + offsets
+            index = (begins.unsqueeze(1) + torch.arange(width, device="cpu")).flatten().to(rows.device)
+            rows.mT.flatten(0, 1).index_copy_(0, index, self.values.mT.flatten(0, 1))
+            return rows
         if first >= 0 and last + width <= size:
             index = offsets.unsqueeze(1) + torch.arange(width, device="cpu")
             shape[0], shape[self.axis] = self.rows, width
@@ -135,6 +140,10 @@ def cut(reference: Tensor, axis: int, starts: Tensor, width: int) -> Tensor:
     """
     if len(starts) == 1:
         return reference.narrow(axis, int(starts), width)
+    if has_channels_last(reference):
+        channels = reference.shape[1]
+        windows = reference.as_strided((reference.shape[2] - width + 1, width * channels), (reference.stride(2), 1))
+        return windows[starts.to(reference.device)].view(len(starts), width, channels).mT
     if reference.is_cpu and width >= WIDE:
         return torch.stack([reference[0].narrow(axis - 1, start, width) for start in starts.tolist()])
     one = reference[0].movedim(axis - 1, 0)
