@@ -72,7 +72,7 @@ def least_times(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, f
 
 
 def main() -> None:
-    rounds = count_argument(9)
+    rounds = count_argument(7)
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     machine, found = describe_machine(), list[dict[str, Any]]()

@@ -48,3 +48,13 @@ def test_what_lies_otherwise_in_memory_is_left_to_the_plain_twin(x):
     r = torch.randn(2, 3, 5).to(x)
     assert totals(torch.randn(2, 3, 5).to(x), x, r, 2) is None
     torch.testing.assert_close(Activation(torch.ones_like(r), x, r).totals(), (x.float() - r.float()).sum(-1))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (0, 1, 3, 2, 4), (0, 1, 4, 3, 2)])
+def test_totals_of_heads_wherever_they_lie(order):
+    back = torch.tensor(order).argsort().tolist()
+    shape = torch.Size([2, 3, 4, 5, 6])
+    m, x, r = (torch.randn([shape[d] for d in order]).double().permute(back) for _ in range(3))
+    found = Activation(m, x, r).totals_of_heads()
+    wanted = (m * (x - r)).sum(dim=(-1, -2))
+    torch.testing.assert_close(found, torch.cat([wanted.sum(-1, keepdim=True), wanted], dim=-1))

@@ -71,7 +71,11 @@ class Activation(NamedTuple):
         -------
         torch.Tensor, shape (references, sequences, 1 + heads)
         """
-        heads = Activation(*[one.movedim(-3, 2) for one in self]).totals(3)
+        beside = Activation(*[one.movedim(-3, -2) for one in self])
+        if beside.references.is_contiguous():  # as a projection of all heads at once leaves them
+            heads = sum_behind(beside.totals(beside.references.ndim - 1).movedim(-1, 2), 3)
+        else:
+            heads = Activation(*[one.movedim(-3, 2) for one in self]).totals(3)
         return torch.cat([heads.sum(-1, keepdim=True), heads], dim=-1)
 
 
