@@ -12,7 +12,7 @@ import seqlight as sl
 from multipliers import plain_rules
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.kernels import memory_layout
-from seqlight.attribution.rules import special_functions
+from seqlight.attribution.rules import elementwise, special_functions
 from seqlight.attribution.rules.elementwise import (
     Rescale,
     Rounding,
@@ -104,6 +104,22 @@ class Mixed(nn.Module):
 
     def forward(self, X):
         return self.last(self.function(self.second(self.function(self.first(X)))).flatten(1))
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("rounding", Rounding)
+def test_secants_of_many_numbers_are_found_piece_by_piece(rows, rounding, monkeypatch):
+    torch.manual_seed(0)
+    x1, x0 = torch.randn(rows, 3, 7), torch.randn(6 * rows, 3, 7)
+    x0[rows:] += x1.repeat(5, 1, 1)
+    x0[: 2 * rows] = x1.repeat(2, 1, 1)
+    x0[0, 0], x1[0, 0, :2], x0[1, 1] = x1[0, 0] * (1 + 1e-7), torch.inf, torch.nan
+    known = x1, F.gelu(x1), torch.sigmoid(x1), x0, F.gelu(x0)
+    whole = secant(*known, rounding=rounding)
+    monkeypatch.setattr(memory_layout, "LONG", 1)
+    for piece in (1, 50, 10**6):
+        monkeypatch.setattr(elementwise, "PIECE", piece)
+        torch.testing.assert_close(secant(*known, rounding=rounding), whole, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.reliability(

@@ -26,6 +26,14 @@ def are_long(recorded: Tensor, reference: Tensor) -> bool:
     return at is not None and at[0] == 0
 
 
+def are_many(recorded: Tensor, reference: Tensor) -> bool:
+    """Return whether the CPU should meet the references a few at a time: together, several fill its cache."""
+    if not reference.is_cpu or reference.numel() <= LONG:
+        return False
+    at = batch_dimension(recorded, reference)
+    return at is not None and at[0] == 0
+
+
 def are_packed(*tensors: Tensor) -> bool:
     """Return whether tensors are contiguous, real, of one dtype and on one device, and the first is not empty.
 
