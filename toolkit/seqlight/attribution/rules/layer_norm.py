@@ -19,7 +19,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, PullbackFunction
 from seqlight.attribution.calls.function_bodies import as_operation
-from seqlight.attribution.calls.partners import repeat_like
+from seqlight.attribution.calls.partners import align_partners, interpolate
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
 
@@ -86,11 +86,11 @@ def layer_norm_vjp(
     recorded, reference : tuple of torch.Tensor
         Input, and mean and reciprocal root of the variance over its last dimension, which stays.
     """
-    x0, mean0, s0 = reference
-    x1, mean1, s1 = (repeat_like(one, like) for one, like in zip(recorded, reference, strict=True))
-    grad, centred = grad if weight is None else grad * weight, (x1 + x0 - mean1 - mean0) / 2
-    along, secant = (grad * centred).mean(dim=-1, keepdim=True), -2 * (s1 * s0).square() / (s1 + s0)
-    return (s1 + s0) / 2 * (grad - grad.mean(dim=-1, keepdim=True)) + centred * (along * secant)
+    x, mean, s = (interpolate(one, other, 0.5) for one, other in zip(recorded, reference, strict=True))
+    s1, s0 = align_partners(recorded[2], reference[2])
+    grad, centred = grad if weight is None else grad * weight, x - mean
+    rise = (grad * centred).mean(dim=-1, keepdim=True).mul_((s1 * s0).reshape(s.shape).square_()).div_(s)
+    return ((grad - grad.mean(dim=-1, keepdim=True)) * s).addcmul_(centred, rise, value=-1)
 
 
 def _normalised(x: Tensor, call: Call) -> tuple[Tensor, Tensor, Tensor, Tensor]:
