@@ -78,7 +78,13 @@ def product_vjp(grad: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 def matrix_vjp(grad: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor] | None:
     """Return the gradients at the operands of ``a @ b``, unless one of them is a vector."""
-    return (grad @ b.mH, a.mH @ grad) if min(a.ndim, b.ndim) > 1 else None
+    if min(a.ndim, b.ndim) < 2:
+        return None
+    if a.ndim < 4 or a.shape[:-2] != b.shape[:-2]:
+        return grad @ b.mH, a.mH @ grad
+    # Matrices one after the other, once for both products, each of which would copy heads of a wider tensor.
+    g, one, other = (x.flatten(0, -3) for x in (grad, a, b))
+    return torch.bmm(g, other.mH).view(a.shape), torch.bmm(one.mH, g).view(b.shape)
 
 
 def midpoint(recorded: Tensor, reference: Tensor) -> Tensor:
