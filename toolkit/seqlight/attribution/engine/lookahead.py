@@ -174,7 +174,7 @@ def _find_rows(many: torch.Size, one: torch.Size, rows: int, total: int) -> Any:
 
 def _cut_rows(tensor: Tensor, place: _Place, rows: int, blocks: int) -> Sequence[Tensor]:
     """Return the part of a recorded tensor that belongs to each block."""
-    return [tensor] * blocks if place is None else torch.split(tensor, rows * place[1], dim=place[0])
+    return [tensor] * blocks if place is None else torch.chunk(tensor, blocks, dim=place[0])
 
 
 def _lies_in_one_piece(tensor: Tensor) -> bool:

@@ -76,7 +76,7 @@ def _multiply(x: Tensor, weight: Weight, bias: Tensor | None, transposed: bool =
         outputs, channels = channels, outputs
     x, bias = x.contiguous(), None if bias is None else bias.contiguous()
     packed = _pack_once(weight, transposed)
-    out = x.new_empty((*x.shape[:-1], outputs))
+    out = torch.empty_like(x) if outputs == channels else x.new_empty((*x.shape[:-1], outputs))
     # A register of products takes about as long as one number of a pass over memory.
     rows, entries = x.numel() // channels, out.numel() * channels // 16
     run("linear_layers", (x, packed, bias, out), (channels, outputs), rows, entries)
