@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqlight.attribution.calls.partners import align_partners
+
 
 def quotient_or_tangent(dy: Tensor, dx: Tensor, tangent: Tensor, noise: float, smallest: float) -> Tensor:
     """Return ``dy / dx``, and the tangent where that explains `dy` up to rounding, or where `dx` is next to nothing.
@@ -34,3 +36,55 @@ def quotient_or_tangent(dy: Tensor, dx: Tensor, tangent: Tensor, noise: float, s
     # Both conditions as a number, 0 or 1, in place: a CPU takes several times as long for masks.
     chosen = excess.gt_(0).mul_(dx.abs_().gt_(smallest))
     return torch.lerp(tangent, quotient.nan_to_num_(0, 0, 0), chosen, out=quotient)
+
+
+def secant_or_slope(
+    x1: Tensor,
+    y1: Tensor,
+    slope1: Tensor,
+    x0: Tensor,
+    y0: Tensor,
+    noise: Tensor | None,
+    smallest: float,
+    infinite: bool,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Return secants, and slopes where these explain the difference of outputs up to rounding.
+
+    Parameters
+    ----------
+    x1, y1, slope1, x0, y0, infinite
+        As in :func:`seqlight.attribution.rules.elementwise.secant`.
+    noise : torch.Tensor, shape of `x1`, optional
+        Below which size a difference of outputs is noise; None for exact outputs.
+    smallest : float
+        The smallest difference of inputs that counts.
+    out : torch.Tensor, shape of `y0`, optional
+        Where to put the result.
+
+    Examples
+    --------
+    >>> x1, x0, slope1 = torch.tensor([2.0, 1.0]), torch.tensor([-2.0, 1.0]), torch.ones(2)
+    >>> secant_or_slope(x1, x1.relu(), slope1, x0, x0.relu(), None, 1e-9, False)
+    tensor([0.5000, 1.0000])
+    """
+    shape = y0.shape
+    x1, x0 = align_partners(x1, x0)
+    y1, y0 = align_partners(y1, y0)
+    slope1 = slope1.view(x1.shape) if slope1.shape != x1.shape else slope1
+    dx, dy = x1 - x0, y1 - y0
+    if infinite:
+        dy.masked_fill_(y1 == y0, 0)
+    # NaN, the difference of two infinities, is not >= anything: it counts as no difference. Nor is it < anything: an
+    # infinite slope explains nothing.
+    excess = None if noise is None else torch.addcmul(dy, slope1, dx, value=-1).abs_()
+    quotient = dy.div_(dx)
+    if excess is None or noise is None:
+        chosen = dx.abs_() >= smallest
+    elif dx.is_cpu:  # which takes longer for masks than for numbers, in place
+        chosen = dx.abs_().ge_(smallest) > excess.lt_(noise.view(x1.shape))
+    else:
+        chosen = (dx.abs_() >= smallest) > (excess < noise.view(x1.shape))
+    out = None if out is None else out.view(quotient.shape)
+    found: Tensor = torch.where(chosen, quotient, slope1, out=out)
+    return found.reshape(shape)

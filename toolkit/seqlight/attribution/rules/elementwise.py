@@ -21,6 +21,7 @@ from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.buffers import empty_like
 from seqlight.attribution.kernels.memory_layout import are_long, are_many, are_packed
 from seqlight.attribution.kernels.table import kernel_for
+from seqlight.attribution.rules.difference_quotients import secant_or_slope
 from seqlight.errors import UnsupportedOperation
 
 # Numbers at a time, or those of one reference of each sequence: several passes over them stay in a processor's cache.
@@ -144,44 +145,11 @@ def secant(
         return found
     noise = ((x1 if by_input else y1).abs() + (slope1 * x1).abs()) * error if error else None
     if not are_many(x1, x0):
-        return _secant(x1, y1, slope1, noise, x0, y0, infinite)
+        return secant_or_slope(x1, y1, slope1, x0, y0, noise, smallest, infinite)
     found, at_once = torch.empty_like(y0), max(1, PIECE // x1.numel()) * len(x1)
     for some, x, y in zip(*(torch.split(one, at_once) for one in (found, x0, y0)), strict=True):
-        _secant(x1, y1, slope1, noise, x, y, infinite, some)
+        secant_or_slope(x1, y1, slope1, x, y, noise, smallest, infinite, some)
     return found
-
-
-def _secant(
-    x1: Tensor,
-    y1: Tensor,
-    slope1: Tensor,
-    noise: Tensor | None,
-    x0: Tensor,
-    y0: Tensor,
-    infinite: bool,
-    out: Tensor | None = None,
-) -> Tensor:
-    """Return :func:`secant`, given below which size a difference of outputs is noise; None for exact outputs."""
-    shape, smallest = y0.shape, smallest_step(x0.dtype)
-    x1, x0 = align_partners(x1, x0)
-    y1, y0 = align_partners(y1, y0)
-    slope1 = slope1.view(x1.shape) if slope1.shape != x1.shape else slope1
-    dx, dy = x1 - x0, y1 - y0
-    if infinite:
-        dy.masked_fill_(y1 == y0, 0)
-    # NaN, the difference of two infinities, is not >= anything: it counts as no difference. Nor is it < anything: an
-    # infinite slope explains nothing.
-    excess = None if noise is None else torch.addcmul(dy, slope1, dx, value=-1).abs_()
-    quotient = dy.div_(dx)
-    if excess is None or noise is None:
-        chosen = dx.abs_() >= smallest
-    elif dx.is_cpu:  # which takes longer for masks than for numbers, in place
-        chosen = dx.abs_().ge_(smallest) > excess.lt_(noise.view(x1.shape))
-    else:
-        chosen = (dx.abs_() >= smallest) > (excess < noise.view(x1.shape))
-    out = None if out is None else out.view(quotient.shape)
-    found: Tensor = torch.where(chosen, quotient, slope1, out=out)
-    return found.reshape(shape)
 
 
 @dataclass(frozen=True)
