@@ -103,3 +103,28 @@ def test_infinite_references(head):
     model = nn.Sequential(c(4, 6, 3), Lambda(lambda x: torch.where(x > 0.9, torch.inf, x)), head).double()
     torch.manual_seed(3)
     assert_equal([[one.nan_to_num() for one in both] for both in follow(model, sequence(), 44, 2, ReferenceOutputs())])
+
+
+@pytest.mark.reliability(
+    "Running a model",
+    "a mutation removes a peak a million times as large as all else, and mutants are computed by what they change",
+    "sums, convolutions and dense layers on it are computed anew, with the digits of the plain call",
+)
+@pytest.mark.parametrize(
+    "head",
+    [
+        c(4, 3, 3),
+        nn.AdaptiveAvgPool1d(1),
+        Lambda(lambda x: x.sum(2)),
+        nn.Sequential(nn.Flatten(), nn.Linear(4 * LENGTH, 2)),
+    ],
+)
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e7), (torch.float64, 1e12)])
+def test_peaks_that_a_mutation_removes(head, dtype, size):
+    X, gain = sequence().to(dtype), torch.zeros(4, LENGTH, dtype=dtype)
+    letter = int(X[0, :, 44].argmax())
+    gain[letter, 44] = size
+    model = nn.Sequential(Lambda(lambda x: 1 + x * gain), head).to(dtype)
+    (found,), (wanted,) = follow(model, X, 44, 1, ReferenceOutputs())
+    removed = [row for row in range(4) if row != letter]
+    torch.testing.assert_close(found[removed], wanted[removed], rtol=1e-5, atol=1e-5)

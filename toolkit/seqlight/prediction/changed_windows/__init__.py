@@ -18,6 +18,8 @@ call
     a call of PyTorch with such tensors among its arguments
 pointwise, convolutions, pools, layouts, reductions, dense_layers
     the rules: where a change goes in an operation
+cancellation
+    where a difference from the reference would have too few digits
 table
     which operation has which rule
 """

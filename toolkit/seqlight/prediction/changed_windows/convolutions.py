@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqlight.prediction.changed_windows.call import Call
+from seqlight.prediction.changed_windows.cancellation import keeps_digits
 from seqlight.prediction.changed_windows.memory_layout import as_image, channels_last, prefers_channels_last
 from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.sliding import Slide
@@ -77,7 +78,7 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
     padding = geometry.transposed_padding(weight, x.axis - 2)
     if min(padding) < 0:
         return None
-    if not call.outputs.finite(x.reference):
+    if not keeps_digits(call, x):
         return None
     whole, change = call.reference(), x.change()
     as_images = call.name == "conv1d" and prefers_channels_last(change)

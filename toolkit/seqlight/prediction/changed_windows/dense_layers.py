@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqlight.prediction.changed_windows.call import Call
+from seqlight.prediction.changed_windows.cancellation import keeps_digits
 from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.windows import Windows
 
@@ -20,7 +21,7 @@ def dense(call: Call) -> Any:
     x, weight = call.flat, call.argument(1, "weight")
     if x is None or not isinstance(weight, Tensor) or weight.numel() > LARGEST:
         return None
-    if weight.ndim != 2 or not call.outputs.finite(x.reference):
+    if weight.ndim != 2 or not keeps_digits(call, x.windows):
         return None
     one = x.windows
     sizes = one.reference.shape[1:]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqlight.prediction.changed_windows.call import Call, of_axis
+from seqlight.prediction.changed_windows.cancellation import keeps_digits
 from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.windows import Windows, cut
 
@@ -27,7 +28,7 @@ def total(call: Call) -> Any:
     if x.axis not in axes:
         axis = x.axis if keep else x.axis - sum(one < x.axis for one in axes)
         return _elsewhere(call, x, axis)
-    if not call.outputs.finite(x.reference):
+    if not keeps_digits(call, x):
         return None
     change = x.change().sum(axes, keepdim=keep)
     if call.name == "mean":
@@ -46,7 +47,7 @@ def average_to_one(call: Call) -> Any:
     x = call.input
     if x is None or not _to_one(call, x):
         return None
-    if not call.outputs.finite(x.reference):
+    if not keeps_digits(call, x):
         return None
     call.spend(3 * x.width / x.length, NUMBER * x.reference.numel())
     return call.reference() + x.change().sum(x.axis, keepdim=True) / x.length

@@ -77,10 +77,6 @@ class ReferenceOutputs:
         """Note how many numbers windows and their whole have in a row."""
         self.window, self.largest = max(self.window, window), max(self.largest, whole)
 
-    def finite(self, one: Tensor) -> bool:
-        """Return whether a tensor of the reference has no infinite numbers, so that a difference from it is right."""
-        return bool(self.find(_is_finite, [one], _ONE, [True], False))
-
     def channels_last(self, one: Tensor) -> Tensor:
         """Return a tensor of the reference in another layout, the same one each time."""
         found: Tensor = self.find(channels_last, [one], _ONE, [True], False)
@@ -100,10 +96,6 @@ def _surrounded(one: Tensor, axis: int, margin: int) -> Tensor:
     zeros = torch.zeros_like(one.narrow(axis, 0, 1)).expand(*one.shape[:axis], margin, *one.shape[axis + 1 :])
     found = torch.cat([zeros, one, zeros], axis)
     return channels_last(found) if has_channels_last(one) else found
-
-
-def _is_finite(one: Tensor) -> bool:
-    return bool(torch.isfinite(one).all())
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -1,0 +1,50 @@
+"""When a difference from the reference has too few digits: large numbers of the reference would cancel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqlight.prediction.changed_windows.call import Call
+from seqlight.prediction.changed_windows.windows import Windows
+
+# How many times larger numbers may be that cancel: what is rounded off of them is then little of what remains.
+LARGER = {torch.float64: 1e5}
+LARGER_ELSE = 100.0
+
+
+def keeps_digits(call: Call, x: Windows) -> bool:
+    """Return whether what the reference has in the windows can be subtracted again.
+
+    A sum of the reference plus a difference rounds like the largest number that is added and taken away again: where a
+    mutation removes a peak, such as an exponential of a score, little would be left. Infinite numbers never can be.
+
+    Examples
+    --------
+    >>> from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
+    >>> peak, flat = torch.ones(1, 1, 50), torch.ones(1, 1, 50)
+    >>> peak[0, 0, 20] = 1e6
+    >>> def call(one):
+    ...     x = Windows(one, torch.ones(2, 1, 4), torch.tensor([18]), 2)
+    ...     return Call("sum", torch.sum, [x, -1], None, ReferenceOutputs()), x
+    >>> keeps_digits(*call(flat)), keeps_digits(*call(peak))
+    (True, False)
+    """
+    sizes, usual, largest = call.outputs.find(_sizes, [x.reference, x.axis], _SPEC, [True, False], False)
+    most = LARGER.get(x.reference.dtype, LARGER_ELSE)
+    if not largest < float("inf"):
+        return False
+    if largest <= most * usual:
+        return True
+    removed = sizes.unfold(0, x.width, 1)[x.starts].amax(-1)
+    left = x.values.detach().abs().amax(tuple(range(1, x.values.ndim))).cpu().double()
+    return bool((removed <= most * left.clamp(min=usual)).all())
+
+
+def _sizes(one: Tensor, axis: int) -> tuple[Tensor, float, float]:
+    """Return the largest number at each position, what is usual of these, and their largest; on the CPU."""
+    sizes = one.detach().abs().movedim(axis, 0).flatten(1).amax(1).cpu().double()
+    return sizes, float(sizes.median()), float(sizes.max())
+
+
+_SPEC = torch.utils._pytree.tree_flatten(((0, 0), {}))[1]
