@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -50,9 +51,8 @@ def all_callbacks(trainer: L.Trainer) -> list[Callback]:
 
 
 def callbacks_before(trainer: L.Trainer, callback: Callback) -> list[Callback]:
-    """Return the callbacks that are called earlier than `callback`."""
-    callbacks = all_callbacks(trainer)
-    return callbacks[: callbacks.index(callback)]
+    """Return the callbacks that are called earlier than `callback`: all, where the Trainer does not have it."""
+    return list(itertools.takewhile(lambda one: one is not callback, all_callbacks(trainer)))
 
 
 def output_folder(trainer: L.Trainer) -> Path:

@@ -1,4 +1,4 @@
-"""The table finds a kernel by step, device and dtype, and the rules ask it for no step that it does not have."""
+"""The table finds a kernel by step, device and dtype, and rules and layers ask it for no step that it does not have."""
 
 import re
 from pathlib import Path
@@ -8,22 +8,23 @@ import torch
 from torch.nn import functional as F
 
 from multipliers import only_kernels, plain_rules
+from seqlight.attribution.engine import layer_contributions
 from seqlight.attribution.kernels import table
 from seqlight.attribution.kernels.table import KERNELS, Kernel, kernel_for
 from seqlight.attribution.rules import elementwise
 from seqlight.native.library import library
 
-RULES = Path(elementwise.__file__).parent
+ASKING = [*Path(elementwise.__file__).parent.glob("*.py"), Path(layer_contributions.__file__)]
 STEPS = {kernel.step for kernel in KERNELS}
 SERVED = {key: [] for key in ((kernel.step, kernel.device) for kernel in KERNELS)}
 for kernel in KERNELS:
     SERVED[kernel.step, kernel.device].extend(kernel.dtypes)
 
 
-def test_rules_ask_for_the_steps_of_the_table():
-    asked = {step for path in RULES.glob("*.py") for step in re.findall(r'"(\w+\.\w+)"', path.read_text())}
+def test_rules_and_layers_ask_for_the_steps_of_the_table():
+    asked = {step for path in ASKING for step in re.findall(r'"(\w+\.\w+)"', path.read_text())}
     assert asked == STEPS
-    assert {step.split(".")[0] for step in STEPS} <= {path.stem for path in RULES.glob("*.py")}
+    assert {step.split(".")[0] for step in STEPS} <= {path.stem for path in ASKING}
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: f"{kernel.step}-{kernel.device}")

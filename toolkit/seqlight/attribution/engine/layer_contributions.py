@@ -52,7 +52,7 @@ class Activation(NamedTuple):
 
     def totals(self, kept: int = 2) -> Tensor:
         """Return the sums of contributions over all dimensions but the first, `kept` of them."""
-        kernel = kernel_for("contributions.totals", self.references.device.type, self.references.dtype)
+        kernel = kernel_for("layer_contributions.totals", self.references.device.type, self.references.dtype)
         found: Tensor | None = None if kernel is None else kernel(*self._as_in_memory(kept), kept)
         return sum_behind(self.contributions(), kept) if found is None else found
 

@@ -97,7 +97,7 @@ LOOPS = (
     Kernel("softmax.softmax_vjp_in_place", softmax.softmax_vjp_in_place, "cpu", REAL, compiled),
     Kernel("layer_norm.layer_norm", layer_norm.layer_norm, "cpu", SINGLE, vectorised),
     Kernel("layer_norm.layer_norm_vjp", layer_norm.layer_norm_vjp, "cpu", REAL, compiled),
-    Kernel("contributions.totals", contributions.totals, "cpu", REAL, compiled),
+    Kernel("layer_contributions.totals", contributions.totals, "cpu", REAL, compiled),
     Kernel("attention.observe", attention.observe, "cpu", SINGLE, vectorised),
     Kernel("attention.attend", attention.attend, "cpu", SINGLE, vectorised),
     Kernel("attention.attention_vjp", attention.attention_vjp, "cpu", SINGLE, vectorised),
