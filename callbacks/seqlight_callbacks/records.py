@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttributionRecord:
     """The attributions of all sequences at one point of a training.
 
@@ -50,8 +50,11 @@ class AttributionRecord:
     >>> import torch
     >>> from seqlight_callbacks import AttributionRecord
     >>> record = AttributionRecord(1, torch.zeros(2, 4, 10), torch.zeros(2), torch.zeros(2, 5))
-    >>> record.epoch
-    1
+    >>> record
+    AttributionRecord of fit, epoch 1
+      attributions: (2, 4, 10) float32
+      outputs: (2,) float32
+      reference_outputs: (2, 5) float32
     """
 
     epoch: int
@@ -63,6 +66,16 @@ class AttributionRecord:
     stage: str = "fit"
     hypothetical: Tensor | None = None
     ledger: pd.DataFrame | None = None
+
+    def __repr__(self) -> str:
+        tensors = {name: getattr(self, name) for name in (*TENSORS, "hypothetical")}
+        lines = [
+            f"  {name}: {tuple(one.shape)} {str(one.dtype).removeprefix('torch.')}"
+            for name, one in tensors.items()
+            if one is not None
+        ]
+        lines += [] if self.ledger is None else [f"  ledger: {len(self.ledger)} rows"]
+        return "\n".join([f"AttributionRecord of {self.stage}, {self.when}", *lines])
 
     @property
     def name(self) -> str:

@@ -32,3 +32,12 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
         save_record(record(), path)
     assert torch.equal(load_record(path).attributions, first.attributions)
     assert [one.name for one in tmp_path.iterdir()] == ["epoch.npz"]
+
+
+def test_a_record_is_printed_as_shapes():
+    assert str(record()).splitlines() == [
+        "AttributionRecord of fit, epoch 7",
+        "  attributions: (3, 4, 9) float32",
+        "  outputs: (3,) float32",
+        "  reference_outputs: (3, 5) float32",
+    ]
