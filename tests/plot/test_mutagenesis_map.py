@@ -145,3 +145,12 @@ def test_wrong_shapes_are_refused(X):
     effects[0, 0] = np.nan
     with pytest.raises(InputError, match="NaN or infinity"):
         plot_mutagenesis(effects, X[0])
+
+
+@pytest.mark.reliability(
+    "pictures", "a map of the mutants of a model that returns several tensors", "an InputError says how to choose one"
+)
+def test_outputs_that_are_several_tensors_are_refused(outputs, X):
+    several = MutagenesisOutputs((outputs.y0, outputs.y0[:, 0]), (outputs.y_hat, outputs.y_hat[..., 0]))
+    with pytest.raises(InputError, match=r"a tuple.* but one tensor is drawn: choose it with `target`"):
+        plot_mutagenesis(several, X, example_idx=0)

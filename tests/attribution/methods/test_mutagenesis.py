@@ -13,6 +13,7 @@ from torch import nn
 import seqlight as sl
 from seqlight import random_one_hot
 from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis
+from seqlight.targets import Column
 
 pytestmark = pytest.mark.accelerator
 
@@ -171,6 +172,18 @@ def test_raw_outputs_have_the_structure_of_the_models(model, X):
     deep = explain(Then(model, lambda y: y[:, :, None] * torch.arange(5, device=y.device)), X, raw_outputs=True)
     assert deep.y_hat.shape == (3, 4, LENGTH, 3, 5)
     torch.testing.assert_close(deep.y_hat[..., 2], wanted.y_hat * 2)
+
+
+def test_raw_outputs_are_those_of_the_target(model, X):
+    wanted = explain(model, X, raw_outputs=True)
+    several = Then(model, lambda y: (y.mean(1), y))
+    for target, at in ((Column(2, head=1), 2), ([Column(2, head=1), Column(0, head=1)], [2, 0])):
+        y0, y_hat = explain(several, X, target=target, raw_outputs=True)
+        torch.testing.assert_close(y0, wanted.y0[:, at])
+        torch.testing.assert_close(y_hat, wanted.y_hat[..., at])
+    one, pairs = {"target": 1, "raw_outputs": True}, {"pairwise": True, "max_distance": 2}
+    whole, chosen = explain(model, X, raw_outputs=True, **pairs), explain(model, X, **one, **pairs)
+    torch.testing.assert_close(chosen.y_hat, whole.y_hat[..., 1])
 
 
 def test_a_letter_that_is_there_already_is_the_sequence_itself(model, X):

@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from seqlight.attribution.methods.mutagenesis import MutagenesisOutputs
-from seqlight.errors import InputError
+from seqlight.errors import InputError, kind_of
 from seqlight.plot.axes import TITLE_SIZE, stack_panels, title_panel
 from seqlight.plot.checks import Floats, as_float_array, require_letters, require_number, window_bounds
 from seqlight.plot.colors import Colors, as_colormap, letter_colors, readable_color
@@ -186,6 +186,11 @@ def _changes(effects: Any, sequence: Floats, window: slice, example_idx: int | N
 
 
 def _output_changes(effects: MutagenesisOutputs, example_idx: int | None, target: int | None) -> Floats:
+    if not isinstance(effects.y0, torch.Tensor | np.ndarray):
+        raise InputError(
+            f"the outputs of the model are {kind_of(effects.y0)}, but one tensor is drawn: choose it with `target` of "
+            "saturation_mutagenesis, such as target=Counts(head=1), or with `func`."
+        )
     y0, y_hat = (as_float_array(one, "effects") for one in effects)
     y0, y_hat = (_select(one, example_idx, "sequences", "example_idx") for one in (y0, y_hat))
     changes = y_hat - y0

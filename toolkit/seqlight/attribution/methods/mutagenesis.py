@@ -90,12 +90,12 @@ def saturation_mutagenesis(
         four times as many where only what they change is computed, if they take no more memory.
     target : any target of :func:`seqlight.attribute`, optional
         Which output to explain. None for the mean over all of the model's outputs. A list of targets gives the
-        result a second dimension, of targets. Not used with `raw_outputs`.
+        result a second dimension, of targets, and the last one of what `raw_outputs` returns.
     hypothetical : bool
         Return the attribution of every letter at each position, not only of the letters of the sequence. Not used with
         `pairwise`, which returns those of all letters.
     raw_outputs : bool
-        Return the model's outputs, and no attributions.
+        Return the model's outputs, all of them or the `target`, and no attributions.
     dtype : torch.dtype or str, optional
         float16 and bfloat16 run under autocast, any other dtype is given to the parameters. None for the model's own.
     device, verbose, precision
@@ -166,7 +166,7 @@ def saturation_mutagenesis(
 
     def read(inputs: Sequence[Any], rows: Tensor) -> Any:
         with explain_dtype_errors(inputs):
-            if targets is not None and not raw_outputs:
+            if targets is not None:
                 return targets.read_model(model, inputs, rows, func).to(place).double()
             output = model(*inputs)
         output = output if func is None else func(output)
@@ -196,6 +196,8 @@ def saturation_mutagenesis(
     size.warn_if_reduced(stacklevel=2)
     shape, order = (grid.shape, (0, 2, 1)) if pairs is None else (pairs.shape, (0, 3, 1, 4, 2))
     if raw_outputs:
+        if targets is not None:
+            y0, found = (one if targets.several else one[:, 0] for one in (y0.to(result_dtype), found.to(result_dtype)))
         return MutagenesisOutputs(y0, map_structure(partial(_by_letter, shape=shape, order=order), found))
     changes = _by_letter(found, shape, order).movedim(-1, 1)
     if targets is None or not targets.several:
