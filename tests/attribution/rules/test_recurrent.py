@@ -273,3 +273,32 @@ def assert_differentiable(model, X, references):
     (slope,) = torch.autograd.grad(found.square().sum(), X)
     assert slope.isfinite().all()
     assert slope.abs().max() > 0
+
+
+@pytest.mark.reliability(
+    "Explaining a model",
+    "a recurrent network of tanh is explained with a reference that equals the sequence, in batches of other sizes",
+    "the multipliers are the slopes, in each batch: rounding is not divided by rounding",
+)
+@pytest.mark.parametrize("seed", [27, 30, 39])
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_references_that_equal_their_sequence(kind, seed):
+    torch.manual_seed(seed)
+    network, last = kind(4, 6, num_layers=2, bidirectional=True).double(), nn.Linear(12, 1).double()
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network, self.last = network, last
+
+        def forward(self, x):
+            return self.last(self.network(x.permute(2, 0, 1))[0][0])
+
+    X = sl.random_one_hot((3, 4, 1), random_state=seed).double()
+    references = sl.random_one_hot((6, 4, 1), random_state=seed + 9).double().view(3, 2, 4, 1)
+    found = [
+        sl.attribute(Model(), X, references=references, batch_size=size, deltas="ignore").hypothetical
+        for size in (1, 2, 3)
+    ]
+    for one in found[1:]:
+        torch.testing.assert_close(one, found[0], rtol=0, atol=1e-10)

@@ -16,7 +16,10 @@ from seqlight.attribution.rules.steps import Layer
 def rnn_tanh_vjp(grads: Sequence[Tensor], recorded: Layer, reference: Layer) -> tuple[Tensor, Tensor]:
     """Return the gradients at the input and the first state, from those at outputs and last state."""
 
-    def multiplier(z1: Tensor, y1: Tensor, z0: Tensor, y0: Tensor) -> Tensor:
+    def multiplier(z1: Tensor, z0: Tensor) -> Tensor:
+        # Not the outputs of the layer: those round otherwise than z, and where a sequence equals its reference, the
+        # secant would be a quotient of two kinds of rounding.
+        y1, y0 = torch.tanh(z1), torch.tanh(z0)
         return secant(z1, y1, tanh_slope(z1, y1), z0, y0)
 
     return _rnn_vjp(grads, recorded, reference, multiplier)
@@ -25,7 +28,7 @@ def rnn_tanh_vjp(grads: Sequence[Tensor], recorded: Layer, reference: Layer) -> 
 def rnn_relu_vjp(grads: Sequence[Tensor], recorded: Layer, reference: Layer) -> tuple[Tensor, Tensor]:
     """Return the gradients at the input and the first state, from those at outputs and last state."""
 
-    def multiplier(z1: Tensor, y1: Tensor, z0: Tensor, y0: Tensor) -> Tensor:
+    def multiplier(z1: Tensor, z0: Tensor) -> Tensor:
         return relu_secant(*align_partners(z1, z0)).reshape(z0.shape)
 
     return _rnn_vjp(grads, recorded, reference, multiplier)
@@ -37,10 +40,9 @@ def _rnn_vjp(
     grad, at_last = grads
     w_ih, w_hh = reference.weights[:2]
     z1, z0 = recorded.gates(), reference.gates()
-    y1, y0 = recorded.y, reference.y
     dh = at_last.clone()
     for piece in reference.backwards(recorded):
-        secants = multiplier(z1[piece], y1[piece], z0[piece], y0[piece])
+        secants = multiplier(z1[piece], z0[piece])
         dz = z0[piece]  # which nobody needs any more
         for g, m, to in reversed(list(zip(grad[piece].unbind(), secants.unbind(), dz.unbind(), strict=True))):
             torch.mul(dh.add_(g), m, out=to)
