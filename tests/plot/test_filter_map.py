@@ -73,3 +73,34 @@ def test_an_explanation_without_layers(ax):
     found = sl.attribute(model, sl.random_one_hot((1, 4, 20), random_state=0), random_state=0, device="cpu")
     with pytest.raises(InputError, match="has no layers"):
         sl.plot_filters(found, ax)
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(4, 6, batch_first=True), nn.Linear(6, 1)
+
+    def forward(self, x):
+        return self.head(self.lstm(x.mT)[0].mean(1))
+
+
+@pytest.mark.reliability(
+    "pictures", "the filters of a layer with its channels last are drawn", "refused, with the option to pass"
+)
+def test_a_layer_with_its_channels_last(ax):
+    torch.manual_seed(0)
+    X = sl.random_one_hot((2, 4, 20), random_state=0)
+    found = sl.attribute(Recurrent(), X, layers=["lstm", "head"], n_shuffles=2, random_state=0, device="cpu")
+    assert found.layers["lstm[0]"].shape == (2, 20, 6)
+    with pytest.raises(InputError, match=r"has shape \(20, 6\).*pass channels_last=True"):
+        sl.plot_filters(found, ax, layer="lstm[0]", example_idx=0)
+    with pytest.raises(InputError, match=r"has shape \(1,\): expected finite numbers of shape"):
+        sl.plot_filters(found, ax, layer="head", example_idx=0)
+    sl.plot_filters(found, ax, layer="lstm[0]", example_idx=0, channels_last=True)
+    drawn = ax.images[0].get_array()
+    assert drawn.shape == (6, 20)
+    rows = [int(label.get_text().removeprefix("filter ")) for label in ax.get_yticklabels()]
+    np.testing.assert_array_equal(drawn, found.layers["lstm[0]"][0].T[rows])
+    other = Figure().subplots()
+    sl.plot_filters(found, other, layer="lstm[0]", example_idx=0, channels_last=False)
+    assert other.images[0].get_array().shape == (10, 6)

@@ -30,6 +30,7 @@ def plot_filters(
     names: Sequence[str] | None = None,
     cmap: str | Colormap = "RdBu_r",
     limit: float | None = None,
+    channels_last: bool | None = None,
 ) -> Axes:
     """Draw where the filters that contribute most to the output difference of a sequence contribute it.
 
@@ -55,6 +56,10 @@ def plot_filters(
         The colours, whose middle stands for no contribution.
     limit : float, optional
         The contribution at either end of the colours; by default the largest of those drawn.
+    channels_last : bool, optional
+        Whether the layer is (positions, channels), as that of an LSTM, of attention or of a LayerNorm is. By default it
+        is taken for (channels, positions); in an explanation, one whose first dimension alone is as long as the
+        sequence is refused.
 
     Returns
     -------
@@ -64,8 +69,8 @@ def plot_filters(
     Raises
     ------
     InputError
-        If there is no such layer or sequence, if several are given and none is chosen, or if a layer has no channels
-        and positions.
+        If there is no such layer or sequence, if several are given and none is chosen, if a layer has no channels and
+        positions, or if its positions seem to come first and `channels_last` is not given.
 
     Examples
     --------
@@ -79,7 +84,7 @@ def plot_filters(
     >>> len(ax.get_yticks()), ax.get_xlabel()
     (5, 'position in the layer')
     """
-    values = _values(contributions, layer, example_idx)
+    values = _values(contributions, layer, example_idx, channels_last)
     labels = [f"filter {i}" for i in range(len(values))] if names is None else [str(one) for one in names]
     if len(labels) != len(values):
         raise InputError(f"there are {len(labels)} `names` for {len(values)} filters: give one for each.")
@@ -102,12 +107,13 @@ def plot_filters(
     return ax
 
 
-def _values(given: Any, layer: str | None, example_idx: int | None) -> Floats:
+def _values(given: Any, layer: str | None, example_idx: int | None, channels_last: bool | None) -> Floats:
     """Return the contributions of the filters of one sequence, (channels, positions)."""
+    length = None
     if isinstance(given, Explanation):
         if given.attributions.ndim == 4:
             raise InputError("the explanation has several targets: choose one with of_target(k).")
-        given = _of_layer(given, layer)
+        length, given = given.attributions.shape[-1], _of_layer(given, layer)
     values = as_float_array(given, "contributions")
     if values.ndim == 3:
         if example_idx is None and len(values) != 1:
@@ -116,12 +122,19 @@ def _values(given: Any, layer: str | None, example_idx: int | None) -> Floats:
         if not -len(values) <= i < len(values):
             raise InputError(f"`example_idx` is {i}, but there are {len(values)} sequences: choose one of them.")
         values = values[i]
+    elif length is not None:
+        values = values[0]  # refused below: a layer has a number for each sequence, or for each of its features
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         raise InputError(
             f"`contributions` has shape {values.shape}: expected finite numbers of shape (channels, positions), "
             "those of a convolution, say."
         )
-    return values
+    if channels_last is None and values.shape[0] == length != values.shape[1]:
+        raise InputError(
+            f"`contributions` has shape {values.shape}, the first as long as the sequence: expected (channels, "
+            "positions); pass channels_last=True if positions come first, or False if these are channels."
+        )
+    return values.T if channels_last else values
 
 
 def _of_layer(given: Explanation, layer: str | None) -> torch.Tensor:
