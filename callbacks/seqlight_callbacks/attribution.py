@@ -162,6 +162,8 @@ class AttributionCallback(ScheduledRecorder):
             require_choice(method, METHODS, "method")
             require_choice(on, get_args(On), "on")
             require_choice(on_error, get_args(OnError), "on_error")
+            if not isinstance(layers, bool):
+                raise InputError(f"layers is {layers!r}: expected True for the ledger of all modules, or False.")
             if layers and method != "deep_lift_shap":
                 raise InputError(f"layers is given with method {method!r}: only 'deep_lift_shap' has a ledger.")
             self.method: Method = method
@@ -190,7 +192,7 @@ class AttributionCallback(ScheduledRecorder):
                 self.inputs,
                 self.batch_size,
                 require_precision(precision),
-                bool(layers),
+                layers,
             )
             self.out = None if out is None else as_path(out, "out")
         self.folder = None if self.out is None else TrainingFolder(self.out, ".npz", "records")

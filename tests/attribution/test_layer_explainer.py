@@ -225,6 +225,7 @@ def test_no_hook_is_left(X, fails):
     ("layers", "met"),
     [
         (["9"], "'9', which is no module"),
+        *(([f"body{end}"], "an output of the module 'body': ask for 'body'") for end in ("#1", "[0]", ": branch 0")),
         (["unused"], "'unused', which is not called"),
         (["body", "body"], "named before"),
         ("body", "layers is 'body'"),

@@ -371,3 +371,9 @@ def test_the_ledger_of_each_record_is_kept_and_written(toy, tmp_path):
 def test_a_method_without_a_ledger(toy):
     with pytest.raises(InputError, match="layers is given with method 'ism'"):
         toy.attribution(layers=True, method="ism")
+
+
+@pytest.mark.reliability("callbacks", "the ledger of some modules alone is asked for", "refused, with what is expected")
+def test_names_of_layers_are_refused(toy):
+    with pytest.raises(InputError, match=r"layers is \['net.stem'\]: expected True"):
+        toy.attribution(layers=["net.stem"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -126,11 +126,20 @@ def make_taps(model: nn.Module, layers: Layers, reduction: LayerReduction | None
     chosen: dict[str, nn.Module] = {}
     for name in layers:
         if name not in named or not name:
-            near = ", ".join(repr(one) for one in list(modules)[:5])
-            raise InputError(f"layers names {name!r}, which is no module of the model: its modules are {near}, ...")
+            raise _no_module(name, modules)
         if any(one is named[name] for one in chosen.values()):
             raise InputError(f"layers names {name!r}, which is named before: name each module once.")
         chosen[name] = named[name]
     if reduction is not None and not callable(reduction):
         raise InputError(f"reduce is {kind_of(reduction)}: expected a function of contributions (pairs, ...).")
     return LayerTaps(chosen, reduction=reduction)
+
+
+def _no_module(name: str, modules: Iterable[str]) -> InputError:
+    """Return the error of a name that no module has; that of an output, as it is printed, is told apart."""
+    printed = [one for one in modules if str(name).startswith((f"{one}#", f"{one}[", f"{one}: "))]
+    if printed:
+        whole = max(printed, key=len)
+        return InputError(f"layers names {name!r}, which is an output of the module {whole!r}: ask for {whole!r}.")
+    near = ", ".join(repr(one) for one in list(modules)[:5])
+    return InputError(f"layers names {name!r}, which is no module of the model: its modules are {near}, ...")
