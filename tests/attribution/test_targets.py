@@ -76,7 +76,7 @@ def test_outputs_that_cannot_be_used(shape):
 
 @pytest.mark.parametrize(
     "target",
-    [None, True, 1.5, "0", [], [None], (1.0,), Contrast(0, None), torch.zeros(4), torch.zeros(3, dtype=torch.int64),
+    [None, True, 1.5, "0.5", [], [None], (1.0,), Contrast(0, None), torch.zeros(4), torch.zeros(3, dtype=torch.int64),
      torch.tensor(True), torch.tensor(1.0), np.bool_(True), np.float64(1.0), np.zeros(4), np.array(["a"] * 4),
      np.zeros(3, int), (True,), torch.zeros(4, dtype=torch.bool),
      torch.zeros(4, 1, 1, dtype=torch.int64), torch.zeros(4, 0, dtype=torch.int64)],
@@ -129,13 +129,32 @@ def test_a_model_that_squeezes_leaves_no_row_of_a_batch_of_one():
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("counts", r"target is 'counts': expected a target; seqlight.targets.parse makes one of a text"),
+        ("cuonts", r"target is 'cuonts': did you mean 'counts', or a column such as 0"),
+        (["[0, 1]"], r"target is \[0, 1\]: expected a number"),
         (Counts, r"target is the class Counts: expected one of its objects, Counts\(\.\.\.\)"),
     ],
 )
 def test_what_was_nearly_a_target(target, message):
     with pytest.raises(InputError, match=message):
         Targets(target, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2", 2),
+        ("Counts", Counts()),
+        ("counts(reduction=log_sum)", Counts(reduction="log_sum")),
+        ("contrast(0, counts)", Contrast(0, Counts())),
+        ("[0, counts]", [0, Counts()]),
+        (["0", "counts"], [0, Counts()]),
+        (Contrast("counts", "0"), Contrast(Counts(), 0)),
+    ],
+)
+def test_a_text_is_read_as_what_it_stands_for(text, meant):
+    found, expected = Targets(text, 4), Targets(meant, 4)
+    assert found.several == expected.several
+    torch.testing.assert_close(found.read(Y, ROWS), expected.read(Y, ROWS))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,7 +32,7 @@ class Contrast:
 
     Parameters
     ----------
-    a, b : int, tuple of int, torch.Tensor, numpy.ndarray or callable
+    a, b : int, tuple of int, torch.Tensor, numpy.ndarray, callable or str
         Single targets, as in :func:`seqlight.attribute`; what is explained is `a` minus `b`.
 
     Examples
@@ -48,7 +49,7 @@ class Contrast:
 Index: TypeAlias = int | np.integer[Any]
 # Contrast first and Callable before Tensor: a parser of YAML takes what returns a tensor for a factory of it.
 SingleTarget: TypeAlias = (
-    Contrast | Index | tuple[Index, ...] | Callable[[Any], Tensor] | Tensor | NDArray[np.integer[Any]]
+    Contrast | Index | tuple[Index, ...] | Callable[[Any], Tensor] | Tensor | NDArray[np.integer[Any]] | str
 )
 Target: TypeAlias = SingleTarget | list[SingleTarget]
 
@@ -58,7 +59,7 @@ class Targets:
 
     Parameters
     ----------
-    target : int, tuple of int, torch.Tensor, numpy.ndarray, callable, Contrast, or list of these
+    target : int, tuple of int, torch.Tensor, numpy.ndarray, callable, Contrast, str, or list of these
         As in :func:`seqlight.attribute`. An array is treated as a tensor, and one without dimensions as an int.
     rows : int
         How many sequences there are.
@@ -79,6 +80,7 @@ class Targets:
     """
 
     def __init__(self, target: Target, rows: int) -> None:
+        target = read_text(target)
         self.several = isinstance(target, list)
         self.each = [_normalized(one, rows) for one in (target if isinstance(target, list) else [target])]
         if not self.each:
@@ -155,6 +157,26 @@ def read_entry(index: Index | tuple[Index, ...], y: Tensor) -> Tensor:
     return _read(target, y, torch.empty(rows, device="cpu"))
 
 
+def read_text(target: Target) -> Target:
+    """Return the target that a text stands for, as :func:`seqlight.targets.parse` does, and any other unchanged.
+
+    Raises
+    ------
+    InputError
+        If a text stands for none.
+
+    Examples
+    --------
+    >>> str(read_text("Counts(head=1)")), read_text(3)
+    ('counts(head=1)', 3)
+    """
+    if not isinstance(target, str):
+        return target
+    # By its name: the room of named targets lies above this one, and other packages name theirs there, too.
+    found: Target = import_module("seqlight.targets.registry").parse(target)
+    return found
+
+
 def sequence_of_rows(first: int, last: int, n: int) -> Tensor:
     """Return the sequence of each row, where each of ``first <= i < last`` has `n`; int64, shape (rows,).
 
@@ -177,6 +199,8 @@ def _holds(target: SingleTarget) -> bool:
 
 def _normalized(target: SingleTarget, rows: int) -> SingleTarget:
     """Return a target as int, tuple of int, torch.Tensor, callable or Contrast; InputError if it is none of them."""
+    if isinstance(target, str):
+        target = read_text(target)  # type: ignore[assignment]  # a list is refused below
     if isinstance(target, Contrast):
         return Contrast(_normalized(target.a, rows), _normalized(target.b, rows))
     index = _index(target)
@@ -193,8 +217,6 @@ def _normalized(target: SingleTarget, rows: int) -> SingleTarget:
         raise InputError(f"target is the class {target.__name__}: expected one of its objects, {target.__name__}(...).")
     if callable(target):
         return target
-    if isinstance(target, str):
-        raise InputError(f"target is {target!r}: expected a target; seqlight.targets.parse makes one of a text.")
     raise InputError(
         f"target is {target!r}: expected a number, a tuple of numbers, a tensor with a number for each sequence, "
         "a Contrast, a function of the output, or a list of these."

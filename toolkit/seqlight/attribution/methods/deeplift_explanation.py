@@ -63,12 +63,13 @@ def attribute(
         One-hot, unknown characters as columns of zeros.
     args : sequence of torch.Tensor, optional
         Further inputs with a row for each sequence; its references get the same row.
-    target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
+    target : int, tuple of int, torch.Tensor, callable, Contrast, str, or list of these
         What to explain. An int is a column of the output; a tuple, such as ``(channel, position)``, a place in an
         output of more dimensions; a tensor of integers has the column for each sequence; a function turns what the
         model returns into a number for each row, and is explained with the model; ``Contrast(a, b)`` is the difference
-        of two targets. Those used most, such as counts and profiles, have names: see :mod:`seqlight.targets`. A list
-        explains each of its targets, and gives the results a second dimension, of targets.
+        of two targets. Those used most, such as counts and profiles, have names: see :mod:`seqlight.targets`; a
+        text, such as ``"counts(head=1)"``, stands for one of them. A list explains each of its targets, and gives the
+        results a second dimension, of targets.
     batch_size : int or "auto"
         Pairs of a sequence and a reference per batch, as in :func:`seqlight.deep_lift_shap`. It does not change the
         result.

@@ -53,7 +53,7 @@ def input_x_gradient(
         One-hot, unknown characters as columns of zeros.
     args : sequence of torch.Tensor, optional
         Further inputs with a row for each sequence.
-    target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
+    target : int, tuple of int, torch.Tensor, callable, Contrast, str, or list of these
         What to explain, as in :func:`seqlight.attribute`.
     batch_size : int or "auto"
         Sequences per batch, as in :func:`seqlight.predict`. It does not change the result.

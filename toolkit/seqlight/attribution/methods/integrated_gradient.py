@@ -22,7 +22,7 @@ from seqlight.attribution.gradient_context import (
 from seqlight.attribution.reductions import Reduction
 from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.targets import Target, Targets
+from seqlight.attribution.targets import Target, Targets, read_text
 from seqlight.errors import InputError
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
@@ -67,7 +67,7 @@ def integrated_gradients(
         One-hot, unknown characters as columns of zeros.
     args : sequence of torch.Tensor, optional
         Further inputs with a row for each sequence; its references get the same row.
-    target : int, tuple of int, torch.Tensor, callable, Contrast, or list of these
+    target : int, tuple of int, torch.Tensor, callable, Contrast, str, or list of these
         What to explain, as in :func:`seqlight.attribute`. Each target of a list costs as much as a single one.
     batch_size : int or "auto"
         Points on lines per batch, as in :func:`seqlight.predict`. It does not change the result.
@@ -164,6 +164,7 @@ class GradientIntegrator:
         self.n_steps = require_count(n_steps, "n_steps", least=1 if method == "gausslegendre" else 2)
         self.checked, self.model, self.method = checked, checked.model, method
         self.device, self.size, self.revision, self.rows_checked = checked.device, checked.size, 0, False
+        target = read_text(target)
         several = target if isinstance(target, list) else [target]
         self.every_target = Targets(several, len(checked.X))
         self.targets = [Targets(one, len(checked.X)).without_constants("integrated_gradients") for one in several]
