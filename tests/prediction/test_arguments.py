@@ -84,3 +84,13 @@ def test_a_function_is_refused_as_a_model():
 def test_lazy_models_and_exported_programs_are_refused(find, model, message):
     with pytest.raises(sl.InputError, match=message):
         find(model, sl.random_one_hot((2, 4, 40), random_state=0).float(), device="cpu")
+
+
+@pytest.mark.reliability(
+    "models that cannot be explained", "a model whose parameters are on the meta device", "an error that says so"
+)
+@pytest.mark.parametrize("call", [sl.predict, sl.attribute, sl.saturation_mutagenesis, sl.differentiable_attributions])
+def test_models_without_numbers(call):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 1)).to("meta")
+    with pytest.raises(InputError, match=r"'1\.weight' of the model is on the meta device"):
+        call(model, sl.random_one_hot((2, 4, 20)).float())

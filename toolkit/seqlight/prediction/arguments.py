@@ -18,7 +18,7 @@ HALF = (torch.float16, torch.bfloat16)
 
 
 def require_module(model: object) -> None:
-    """Raise InputError unless `model` is a torch.nn.Module whose parameters have sizes."""
+    """Raise InputError unless `model` is a torch.nn.Module whose parameters have sizes and numbers."""
     if not isinstance(model, nn.Module):
         advice = "pass its .module()" if hasattr(model, "module") else "wrap a function in one"
         raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; {advice}.")
@@ -27,6 +27,11 @@ def require_module(model: object) -> None:
         lazy = next(name for name, one in chain(model.named_parameters(), model.named_buffers()) if is_lazy(one))
         raise InputError(
             f"{lazy!r} of the model has no size yet: expected a model that was called before; call it once."
+        )
+    if any(one.is_meta for one in model.parameters()):
+        name = next(name for name, one in model.named_parameters() if one.is_meta)
+        raise InputError(
+            f"{name!r} of the model is on the meta device, which holds no numbers: load its weights first."
         )
 
 
