@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import seqlight as sl
+from seqlight.attribution.engine.layer_rows import MOST_SUMS
+from seqlight.attribution.engine.layer_taps import LayerTaps
 
 LENGTH, WIDTH, HEADS = 16, 8, 4
 
@@ -132,6 +134,48 @@ def test_parts_are_named_by_modules_and_numbered(X):
     assert rows["part"].tolist()[3] == "sum 1, branch 1 (1.two)"
     assert table["complete"][table["layer"].isin(["0", "2", "4"])].all()
     assert not rows["complete"].any()
+
+
+class Scan(nn.Module):
+    """A block with a loop over so many steps, and a sum before and after it."""
+
+    def __init__(self, steps):
+        super().__init__()
+        torch.manual_seed(0)
+        self.steps, self.gate, self.out = steps, nn.Conv1d(5, 5, 1), nn.Conv1d(5, 5, 3, padding=1)
+
+    def forward(self, x):
+        h = x + self.gate(x)
+        a, b = torch.sigmoid(h), torch.tanh(h)
+        for _ in range(self.steps):
+            b = a * 0.5 + b * 0.5
+        return x + self.out(b)
+
+
+def scan(steps):
+    torch.manual_seed(0)
+    body = nn.Conv1d(4, 5, 3, padding=1), Scan(steps), nn.Flatten(), nn.Linear(5 * LENGTH, 1), nn.Tanh()
+    return nn.Sequential(*body).double()
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_the_sums_of_a_loop_are_left_out(X, n, monkeypatch):
+    read = []
+    follow = LayerTaps._follow
+    monkeypatch.setattr(LayerTaps, "_follow", lambda *given: read.append(follow(*given)))
+    found = explain(scan(MOST_SUMS + 1), X, n_shuffles=n)
+    branches = "0, branch 0 (0)", "0, branch 1 (1.gate)", "1, branch 0 (0)", "1, branch 1 (1.out)"
+    wanted = [f"1: sum {one}" for one in branches]
+    assert [name for name in found.layer_names if ":" in name] == wanted
+    parts = sum(total(found, name) for name in wanted[2:])
+    torch.testing.assert_close(parts, total(found, "1"), rtol=0, atol=1e-13)
+    before = len(read)
+    assert torch.equal(found.attributions, explain(scan(MOST_SUMS + 1), X, None, n_shuffles=n).attributions)
+    read.clear()
+    assert explain(scan(5 * MOST_SUMS), X, n_shuffles=n).layer_names == found.layer_names
+    assert len(read) == before  # what is left out takes no time
+    few = explain(scan(MOST_SUMS), X, n_shuffles=n)
+    assert sum(":" in name for name in few.layer_names) == 2 * (MOST_SUMS + 2)
 
 
 def test_what_is_no_residual_sum_has_no_branches(X):

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
+# Sums of the same two branches in one call of a module, more than which are those of a loop.
+MOST_SUMS = 16
+
 _PART = re.compile(r": ((?:(?:sum|attention) \d+, )?(?:branch [01](?: \([^()]*\))?|head \d+))$")
 
 
@@ -91,6 +94,7 @@ class PassRows:
         self.sources: Any = WeakIdKeyDictionary()  # from tensors to the modules that returned them
         self._last: tuple[Tensor, int] | None = None
         self._made: Counter[tuple[str, int, str]] = Counter()  # operations with parts, by kind
+        self._sums: Counter[tuple[str, int, tuple[str, ...]]] = Counter()  # by the names of their branches
 
     def leave(self, module: int) -> None:
         """Take a module off those that run, and with it all that an error ended."""
@@ -109,6 +113,32 @@ class PassRows:
     def add_place(self, y: Tensor) -> None:
         """Add a tensor that was read."""
         self._last, self.places = (y, y._version), self.places + 1
+
+    def is_of_loop(self, layer: str, parts: tuple[str, ...]) -> bool:
+        """Count a sum, and return whether there were so many of the same branches that it is of a loop."""
+        key = layer, self.calls[layer], parts
+        self._sums[key] += 1
+        return self._sums[key] > MOST_SUMS
+
+    def kept_rows(self) -> list[Row]:
+        """Return the rows, without sums of loops; those that are left are numbered anew."""
+        parts = dict[tuple[str, int, str, int], tuple[str, ...]]()
+        for row in self.rows:
+            key = row.layer, row.call, *row.source
+            parts[key] = *parts.get(key, ()), row.part
+        loops = {key for key, some in parts.items() if self._sums[*key[:2], some] > MOST_SUMS}
+        if not loops:
+            return self.rows
+        numbers = dict[tuple[str, int, str, int], int]()
+        left: Counter[tuple[str, int, str]] = Counter()
+        for layer, call, kind, number in sorted(parts.keys() - loops):
+            numbers[layer, call, kind, number] = left[layer, call, kind]
+            left[layer, call, kind] += 1
+        return [
+            row._replace(source=(row.source[0], numbers[row.layer, row.call, *row.source]))
+            for row in self.rows
+            if (row.layer, row.call, *row.source) not in loops
+        ]
 
     def add_parts(self, layer: str, kind: str, parts: Sequence[str]) -> None:
         """Add rows for parts of the last tensor that was read."""

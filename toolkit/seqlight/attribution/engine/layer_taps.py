@@ -85,7 +85,7 @@ class LayerTaps:
         self.layouts: list[RowLayout] = []
         self._rows: list[Row] = []
         self._reported: tuple[str, ...] = ()
-        self._sequences, self._target = 0, 0
+        self._sequences, self._target, self._places = 0, 0, 0
         self._pass = PassRows()
         self._readers: list[Callable[[Tensor], None]] = []
         self._found: dict[tuple[int, int], tuple[Tensor, Tensor | None]] = {}
@@ -130,13 +130,15 @@ class LayerTaps:
     def read_sum(self, mode: _Recorder, y: Tensor, branch: Tensor, scale: float, names: Sequence[str]) -> None:
         """Read a sum of two tensors, the second of which is `branch` times `scale`, and what each contributes."""
         met = self._pass
+        met.sources.pop(y, None)  # it may be the first of the two, overwritten
         layer = met.layer(self._names_of)
+        parts = tuple(f"branch {k} ({name})" if name else f"branch {k}" for k, name in enumerate(names))
+        if met.is_of_loop(layer, parts):
+            return
         kept = mode.meet(f"{_OPERAND}{layer}", branch)
         both = None if kept is None else (kept, Snapshot.take(branch, met.copy), scale)
         self._meet(mode, f"{_PREFIX}{layer}", y, both)
-        parts = [f"branch {k} ({name})" if name else f"branch {k}" for k, name in enumerate(names)]
         met.add_parts(layer, "sum", parts)
-        met.sources.pop(y, None)  # it may be the first of the two, overwritten
 
     def read_heads(self, mode: _Recorder, y: Tensor) -> None:
         """Read what attention returns, (..., heads, positions, width), and what each head contributes."""
@@ -158,10 +160,11 @@ class LayerTaps:
 
     def _set_names(self, met: PassRows) -> None:
         """Set the names after the first pass; those of every other pass have to be the same."""
-        names = row_names(met.rows, met.calls)
+        rows = met.kept_rows()
+        names = row_names(rows, met.calls)
         if self.names:
             _require_equal(self.names, names)
-        self.names, self._rows = names, met.rows
+        self.names, self._rows, self._places = names, rows, met.places
 
     @staticmethod
     def is_tap(name: str) -> bool:
@@ -171,7 +174,7 @@ class LayerTaps:
     def names_of_tensors(self) -> list[str]:
         """Return the first name of each tensor that is read."""
         first = {row.place: name for row, name in zip(reversed(self._rows), reversed(self.names), strict=True)}
-        return [first[at] for at in sorted(first)]
+        return [first.get(at, "a sum of a loop") for at in range(self._places)]
 
     def layouts_of_names(self) -> list[RowLayout]:
         """Return the layout of each output."""
