@@ -104,7 +104,7 @@ def test_predictions(fasta, tmp_path, options, files):
     [
         ({"what": "predictions", "strands": "both"}, "expected --positions"),
         ({"what": "predictions", "tile": 2}, r"2\), which can be 2 positions .* \(--positions on the command line\)"),
-        ({"what": "predictions", "target": [0, 1]}, "predictions are written of one"),
+        ({"what": "predictions", "target": [0, 1]}, "several targets are for attributions, .* or of its --head"),
         ({"what": "predictions", "target": 7}, "track 7 is asked for, and the output has shape"),
         ({"what": "predictions", "target": "counts", "head": 1}, "takes its head in brackets"),
         ({"head": 1}, "head is for predictions"),

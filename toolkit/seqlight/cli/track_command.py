@@ -55,8 +55,8 @@ def track_command(
         step: Positions from each tile to the next one; a smaller step than a tile makes tiles overlap, whose mean is
             written.
         what: attributions, summed over letters; or predictions, along the window or a number for each.
-        target: What to explain: a column, several, or a target by name, such as counts. Of predictions, what to write;
-            by default all of the output, a file for each of its tracks.
+        target: What to explain: a column, several, or a target by name, such as counts. Of predictions, the one to
+            write; by default all of the output, or of its head, a file for each of its tracks.
         head: Which output to predict if the model returns several, by number or key.
         n_shuffles: References for each window; auto takes as many as are needed.
         random_state: Seed of the first reference.
@@ -171,7 +171,8 @@ def _selection(target: Any, head: int | str | None, window: int, tile: int | Non
     if not callable(found) or head is not None:
         raise InputError(
             f"target is {target!r}, and predictions are written of one: expected a track such as 0, or a target by "
-            "name, which takes its head in brackets, as counts(head=1); without --target all tracks are written."
+            "name, which takes its head in brackets, as counts(head=1); several targets are for attributions, and "
+            "without --target all tracks of the output, or of its --head, are written."
         )
     return found
 
