@@ -4,8 +4,10 @@ import errno
 
 import pytest
 
+from seqlight.attribution.output_entries import require_one_tensor
 from seqlight.cli.refusals import ADVICE, describe_error, describe_mismatch
-from seqlight.errors import DiskError, InputError
+from seqlight.errors import DiskError, InputError, UnsupportedOperation
+from seqlight.targets import Column, parse
 
 
 @pytest.mark.parametrize("number", sorted(ADVICE), ids=errno.errorcode.get)
@@ -18,6 +20,19 @@ def test_our_errors_are_told_as_they_are():
     assert describe_error(InputError("two\n  lines.")) == "two lines."
     assert describe_error(FileNotFoundError("no a.ckpt.")) == "no a.ckpt; check the path."
     assert describe_error(DiskError("no room: make some.", errno.ENOSPC)) == "no room: make some."
+
+
+@pytest.mark.parametrize(
+    ("output", "option"),
+    [((1, 2), "column(0, head=0)"), ({"counts": 1}, "column(0, head=counts)"), ({"a b": 1}, 'column(0, head="a b")')],
+)
+def test_what_to_do_with_several_outputs_is_told_in_words_of_the_command_line(output, option):
+    with pytest.raises(UnsupportedOperation, match="lambda y: y") as refused:
+        require_one_tensor(output)
+    said = describe_error(refused.value)
+    assert f"such as --target '{option}', " in said
+    assert "lambda" not in said
+    assert parse(option) == Column(0, head=next(iter(output)) if isinstance(output, dict) else 0)
 
 
 @pytest.mark.parametrize("error", [ValueError("a\nb"), RuntimeError(), OSError("odd"), MemoryError()])

@@ -26,7 +26,15 @@ Each message is one sentence: what was found, what was expected, and what to do.
 
 
 class SeqlightError(Exception):
-    """Base of all errors raised on purpose by seqlight."""
+    """Base of all errors raised on purpose by seqlight.
+
+    Attributes
+    ----------
+    typed : str or None
+        The sentence in the words of the command line, where what to do differs from Python.
+    """
+
+    typed: str | None = None
 
 
 class InputError(SeqlightError, ValueError):

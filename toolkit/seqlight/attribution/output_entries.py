@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,4 +102,13 @@ def require_one_tensor(output: Any) -> Tensor:
             f"pass as target one of seqlight.targets, such as Column(0, head={head}), or a function that takes what "
             f"the model returns and returns one number for each row, for instance lambda y: {example}"
         )
-    raise UnsupportedOperation(f"the model returns {found}: expected one tensor; {remedy}.")
+    error = UnsupportedOperation(f"the model returns {found}: expected one tensor; {remedy}.")
+    if example:
+        key = head.strip("'\"")
+        named = key if key.isidentifier() or key.isdigit() else f'"{key}"'  # a name need not have quotation marks
+        column = shlex.quote(f"column(0, head={named})")
+        error.typed = (
+            f"the model returns {found}: expected one tensor; choose a number of it, such as --target {column}, with "
+            "the place or the name of the tensor as head, or the path of a function, package.module.function."
+        )
+    raise error

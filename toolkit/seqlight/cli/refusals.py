@@ -51,7 +51,7 @@ def describe_error(error: BaseException) -> str:
     "KeyError: 'x' (not foreseen; the same command with --debug shows the traceback)"
     """
     if isinstance(error, SeqlightError):
-        return one_line(error)
+        return one_line(error.typed or error)
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         advice = ADVICE.get(error.errno or 0)
