@@ -107,7 +107,7 @@ class AttributionCallback(ScheduledRecorder):
     layers : bool
         Also keep the ledger of each record, :attr:`seqlight.Explanation.ledger`: which share of the output differences
         goes through each module. With `out` it is a file beside the record, ``epoch-001-step-00000012-ledger.csv``.
-        With `inputs` or `head`, names begin with ``model.``. "deep_lift_shap" alone has one.
+        Names are those of the module that is explained. "deep_lift_shap" alone has one.
 
     Attributes
     ----------

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqlight.errors import InputError, kind_of
 from seqlight.lit.lightning_packages import lightning_classes
+from seqlight.prediction.model_wrapper import ModelWrapper
 
 
 def select_model(
@@ -53,14 +54,7 @@ def select_model(
     return adapted if head is None else HeadSelector(adapted, head)
 
 
-def unwrap_model(model: nn.Module) -> nn.Module:
-    """Return the model inside of what :func:`select_model` returns, as its user wrote it."""
-    while isinstance(model, InputAdapter | HeadSelector):
-        model = model.model
-    return model
-
-
-class InputAdapter(nn.Module):
+class InputAdapter(ModelWrapper):
     """A model that does not take one-hot sequences, wrapped as one that does.
 
     Parameters
@@ -84,8 +78,8 @@ class InputAdapter(nn.Module):
     """
 
     def __init__(self, model: nn.Module, inputs: Callable[[Tensor], Any]) -> None:
-        super().__init__()
-        self.model, self.inputs, self.last_shapes = model, inputs, ""
+        super().__init__(model)
+        self.inputs, self.last_shapes = inputs, ""
 
     def forward(self, X: Tensor) -> Any:
         """Return what the model returns for sequences of shape (rows, letters, positions)."""
@@ -127,7 +121,7 @@ def requires_gradient(inputs: Any) -> bool:
     return isinstance(inputs, tuple | list) and any(map(requires_gradient, inputs))
 
 
-class HeadSelector(nn.Module):
+class HeadSelector(ModelWrapper):
     """A model with several outputs, wrapped as one that returns a single one of them.
 
     Parameters
@@ -139,8 +133,8 @@ class HeadSelector(nn.Module):
     """
 
     def __init__(self, model: nn.Module, head: str | int) -> None:
-        super().__init__()
-        self.model, self.head = model, head
+        super().__init__(model)
+        self.head = head
 
     def forward(self, X: Tensor) -> Any:
         """Return that output for inputs of shape (rows, letters, positions)."""

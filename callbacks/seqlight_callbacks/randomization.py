@@ -11,12 +11,12 @@ from seqlight.errors import RandomizationWarning
 from seqlight.files.atomic import atomic_write
 from seqlight.files.paths import as_path
 from seqlight.lit.collectives import run_on_all_ranks
+from seqlight.prediction.model_wrapper import unwrap_model
 from seqlight.prediction.predict import predict
 from seqlight.sequence.checks import require_count
 from seqlight.studies.randomization.check import THRESHOLD, randomize_from_output, require_threshold
 from seqlight.studies.randomization.result import ParameterRandomization
 from seqlight_callbacks.attribution import AttributionCallback
-from seqlight_callbacks.explained_model import unwrap_model
 from seqlight_callbacks.failures import prefix_errors, run_or_warn
 from seqlight_callbacks.recorder import Log, RecordListener
 from seqlight_callbacks.records import AttributionRecord

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import seqlight as sl
+from seqlight_callbacks.explained_model import HeadSelector, InputAdapter
 from seqlight_callbacks.methods import METHODS, WITH_REFERENCES, concatenate_results, make_ledger, run_method
 
 pytestmark = pytest.mark.accelerator
@@ -84,3 +85,18 @@ def test_rows_that_depend_on_each_other_are_found_before_the_first_step(method, 
     callback = toy.attribution(method=method)
     with pytest.raises(sl.UnsupportedOperation, match=r"first at `softmax` in module '.*7' "):
         toy.fit([callback], net=net)
+
+
+def test_a_ledger_has_the_rows_of_the_model_that_was_given(model):
+    class Pair(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = model
+
+        def forward(self, x):
+            return self.body(x), x
+
+    wanted = ("body.0", "body.1", "body.2", "body.3", "body")
+    for adapted in (HeadSelector(Pair(), 0), HeadSelector(InputAdapter(Pair(), nn.Identity()), 0)):
+        found = run_method("deep_lift_shap", adapted, X, REFERENCES, 2, 4, CPU, layers=True)
+        assert found.layer_names == wanted

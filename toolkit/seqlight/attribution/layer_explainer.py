@@ -21,6 +21,7 @@ from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, SeqlightError, kind_of
 from seqlight.prediction.batch_size import BatchSize
 from seqlight.prediction.ensemble import Ensemble
+from seqlight.prediction.model_wrapper import unwrap_model
 
 # Modules by their names, or True for all of them.
 Layers: TypeAlias = Sequence[str] | bool
@@ -114,6 +115,7 @@ def make_taps(model: nn.Module, layers: Layers, reduction: LayerReduction | None
     """Return the taps of some modules of a model, or of all; InputError if a name is not that of a module."""
     if isinstance(model, Ensemble):
         raise InputError("layers is given for an Ensemble, whose members have their own: explain one member at a time.")
+    model = unwrap_model(model)
     modules = dict(model.named_modules())
     del modules[""]
     if isinstance(layers, bool):

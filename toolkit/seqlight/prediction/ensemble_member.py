@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqlight.errors import InputError
+from seqlight.prediction.model_wrapper import ModelWrapper
 from seqlight.prediction.outputs import map_structure
 
 Positions = int | Literal["none"] | None
@@ -27,7 +28,7 @@ class Geometry:
     tracks: tuple[int, ...] | None = None
 
 
-class EnsembleMember(nn.Module):
+class EnsembleMember(ModelWrapper):
     """A model on one strand, with one shift, whose output is that for the sequence as it was given.
 
     Parameters
@@ -44,8 +45,8 @@ class EnsembleMember(nn.Module):
     """
 
     def __init__(self, model: nn.Module, fold: int, reverse: bool, shift: int, geometry: Geometry) -> None:
-        super().__init__()
-        self.model, self.fold, self.reverse, self.shift, self.geometry = model, fold, reverse, shift, geometry
+        super().__init__(model)
+        self.fold, self.reverse, self.shift, self.geometry = fold, reverse, shift, geometry
 
     @property
     def called(self) -> str:
