@@ -1,9 +1,11 @@
 """A penalty on attributions as a term of a loss: alone, in TrainModule, with accumulation, autocast and processes."""
 
+import copy
 import os
 import pickle
 import subprocess
 import sys
+import warnings
 
 import lightning.pytorch as L
 import pytest
@@ -24,6 +26,9 @@ def halves(X, n=1):
 def network():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv1d(4, 4, 5), nn.BatchNorm1d(4), nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(32, 1))
+
+
+PRIOR = AttributionPrior(Sparsity(), references=halves)
 
 
 @pytest.fixture
@@ -112,6 +117,63 @@ def test_what_is_no_penalty_is_refused(X):
         AttributionPrior(Window(3, 99))(network(), X)
     with pytest.raises(InputError, match="given returned shape"):
         AttributionPrior(Distance(lambda X: X[:2]))(network(), X)
+
+
+def one_argument(attributions):
+    return attributions.sum((1, 2))
+
+
+@pytest.mark.reliability(
+    "Attributions to train with",
+    "a prior of something that is no penalty, or of no single target; priors that are no mapping of names",
+    "one sentence, when the prior or the module is made",
+)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: AttributionPrior("fourier"), "penalty is a str, which cannot be called: expected a function"),
+        (lambda: AttributionPrior(Fourier), r"penalty is the class Fourier: expected one of its objects, Fourier\(\)"),
+        (lambda: AttributionPrior(one_argument), r"the penalty takes \(attributions\): expected \(attributions, X\)"),
+        (lambda: AttributionPrior(Fourier(), weight="1"), "weight is '1': expected a number"),
+        (lambda: AttributionPrior(Fourier(), target=[0, 1]), "target is a list: one prior explains one target"),
+        (lambda: AttributionPrior(Fourier(), target="cuonts"), "target is 'cuonts': did you mean 'counts'"),
+        (lambda: AttributionPrior(Fourier(), target=None), "target is None: expected a number"),
+        (lambda: AttributionPrior(Fourier(), n_references=0), "n_references is 0: expected 1 or more"),
+        (lambda: Distance(torch.zeros(1, 4, 12)), "given is a Tensor: expected a function"),
+        (lambda: TrainModule(network(), priors=[PRIOR]), "priors is a list: expected a mapping of names"),
+        (lambda: TrainModule(network(), priors=PRIOR), "priors is an AttributionPrior: expected a mapping of names"),
+        (
+            lambda: TrainModule(network(), priors={"f": Fourier()}),
+            "the prior 'f' is a Fourier: expected an Attribution",
+        ),
+        *(
+            (lambda name=name: TrainModule(network(), priors={name: PRIOR}), f"priors has the name {name!r}: expected")
+            for name in ("a.b", "loss", "", 1, "keys")
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_refused_when_it_is_given(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+@pytest.mark.reliability(
+    "Attributions to train with",
+    "a prior from which nothing is learned: gradients are switched off, or the penalty is detached",
+    "a warning that says why, unless the prior is in evaluation mode",
+)
+def test_a_term_without_a_graph_is_told(X):
+    detached = AttributionPrior(lambda attributions, X: attributions.detach().sum((1, 2)), references=halves)
+    with pytest.warns(sl.SeqlightWarning, match="for the penalty returned a constant") as caught:
+        detached(network(), X)
+    with pytest.warns(sl.SeqlightWarning, match="for gradients are switched off"), torch.no_grad():
+        PRIOR(network(), X)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("error")
+        copy.deepcopy(PRIOR).eval()(network(), X)
+    with pytest.raises(InputError, match="the penalty returned a float: expected a tensor"):
+        AttributionPrior(lambda attributions, X: 0.0, references=halves)(network(), X)
 
 
 JOB = """

@@ -148,6 +148,22 @@ def test_a_loss_may_be_any_function_of_any_output():
     assert found["valid_loss"] == pytest.approx(float(((X[:, 0].sum(dim=1) / 2 - y) ** 2).mean()))
 
 
+@pytest.mark.reliability(
+    "Training",
+    "several losses that are returned as a dict, one loss for each row, or a batch with more than a pair",
+    "a sentence that says to return their sum, and to nest the labels",
+)
+def test_several_losses_and_labels_are_told_how_they_are_given():
+    X, y = task(6)
+    several = TrainModule(linear(), lambda output, y: {"profile": output.sum(), "counts": output.sum()})
+    with pytest.raises(sl.InputError, match=r"the loss returned a dict: expected one tensor; of several .* the sum"):
+        several.training_step((X, y), 0)
+    with pytest.raises(sl.InputError, match=r"the loss returned shape \(6,\): expected a single number"):
+        TrainModule(linear(), lambda output, y: output).training_step((X, y), 0)
+    with pytest.raises(sl.InputError, match=r"a batch has 3 members.* as in \(X, \(profile, counts\)\)"):
+        TrainModule(linear()).training_step((X, y, y), 0)
+
+
 def test_rows_without_labels():
     X, y = task(6)
     splits = SequenceDataModule(valid=ArrayDataset(X), predict=(X, y), batch_size=4)

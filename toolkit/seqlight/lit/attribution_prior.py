@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.methods.differentiable import attributions_and_outputs
 from seqlight.attribution.references import ReferenceFunction
-from seqlight.attribution.targets import Target
-from seqlight.errors import InputError
+from seqlight.attribution.targets import Contrast, Target, Targets
+from seqlight.errors import InputError, SeqlightWarning, kind_of
+from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.targets.named_target import NamedTarget
+from seqlight.targets.registry import as_target
 
 # From attributions and sequences, both (rows, letters, positions), to a number for each row.
 Penalty = Callable[[Tensor, Tensor], Tensor]
@@ -33,7 +39,7 @@ class AttributionPrior(nn.Module):
     weight : float
         What the mean penalty is multiplied by.
     target : int, or any target of :func:`seqlight.attribute`
-        Which output is explained: a single target.
+        Which output is explained: a single target. A text is read by :func:`seqlight.targets.parse`.
     references : callable
         Called as ``references(X, n=1, random_state=seed)``.
     n_references : int
@@ -42,7 +48,13 @@ class AttributionPrior(nn.Module):
     Raises
     ------
     InputError
-        If `weight` is negative, or the penalty does not return a number for each row.
+        If an argument cannot be used, or the penalty does not return a number for each row.
+
+    Warns
+    -----
+    SeqlightWarning
+        If nothing can be learned from the term: gradients are switched off, unless the prior is in evaluation mode, or
+        the penalty returned a constant.
 
     Examples
     --------
@@ -59,19 +71,20 @@ class AttributionPrior(nn.Module):
         self,
         penalty: Penalty,
         weight: float = 1.0,
-        target: Target = 0,
+        target: Target | NamedTarget | str = 0,
         references: ReferenceFunction = dinucleotide_shuffle,
         n_references: int = 1,
     ) -> None:
         super().__init__()
-        if not weight >= 0:
-            raise InputError(f"weight is {weight}: expected a number that is not negative.")
-        self.penalty, self.weight, self.target = penalty, weight, target
-        self.references, self.n_references = references, n_references
+        if not isinstance(weight, int | float | np.number | Tensor) or not weight >= 0:
+            raise InputError(f"weight is {weight!r}: expected a number that is not negative.")
+        self.penalty, self.weight, self.references = _require_penalty(penalty), weight, references
+        self.target: Target = _require_single(as_target(target))
+        self.n_references = require_count(n_references, "n_references", least=1)
 
     def forward(self, model: nn.Module, X: Tensor) -> Tensor:
         """Return `weight` times the mean penalty of one-hot `X`, shape (rows, letters, positions)."""
-        return self.with_outputs(model, X)[0]
+        return self._term(model, X, stacklevel=6)[0]  # the caller's line, past two of torch.nn.Module
 
     def with_outputs(self, model: nn.Module, X: Tensor) -> tuple[Tensor, Any]:
         """Return the same, and what `model` returns for `X` in evaluation mode, with its graph.
@@ -88,14 +101,65 @@ class AttributionPrior(nn.Module):
         >>> term, outputs = AttributionPrior(Sparsity()).with_outputs(model, X)
         >>> (outputs.square().mean() + term).backward()
         """
+        return self._term(model, X, stacklevel=4)
+
+    def _term(self, model: nn.Module, X: Tensor, stacklevel: int) -> tuple[Tensor, Any]:
         seed = int(torch.randint(2**31, ()))
         attributions, outputs = attributions_and_outputs(
             model, X, self.references, self.target, n_shuffles=self.n_references, random_state=seed
         )
         found = self.penalty(attributions, X.to(attributions))
+        if not isinstance(found, Tensor):
+            raise InputError(f"the penalty returned {kind_of(found)}: expected a tensor with a number for each row.")
         if found.shape != (len(X),):
             raise InputError(
                 f"the penalty returned shape {tuple(found.shape)} for attributions of shape "
-                f"{tuple(attributions.shape)}: expected ({len(X)},), a number for each row; pass a single target."
+                f"{tuple(attributions.shape)}: expected ({len(X)},), a number for each row."
             )
+        if attributions.requires_grad > found.requires_grad or not torch.is_grad_enabled():
+            self._warn_of_constant(stacklevel)
         return self.weight * found.mean(), outputs
+
+    def _warn_of_constant(self, stacklevel: int) -> None:
+        """Warn that the term has no graph, unless in evaluation: added to a loss, nothing is learned from it."""
+        if not self.training:
+            return
+        reason = (
+            "the penalty returned a constant: compute it from the attributions, without detach() or item()"
+            if torch.is_grad_enabled()
+            else "gradients are switched off: call it outside of torch.no_grad(), or, to look at it only, after eval()"
+        )
+        warnings.warn(
+            f"nothing is learned from this attribution prior, for {reason}.", SeqlightWarning, stacklevel=stacklevel
+        )
+
+
+def _require_penalty(penalty: Penalty) -> Penalty:
+    """Return `penalty`; InputError if it is not a function of attributions and sequences."""
+    if isinstance(penalty, type):
+        raise InputError(f"penalty is the class {penalty.__name__}: expected one of its objects, {penalty.__name__}().")
+    if not callable(penalty):
+        raise InputError(
+            f"penalty is {kind_of(penalty)}, which cannot be called: expected a function of attributions and "
+            "sequences, such as seqlight.lit.penalties.Fourier()."
+        )
+    try:
+        signature = inspect.signature(penalty.forward if isinstance(penalty, nn.Module) else penalty)
+    except (TypeError, ValueError):  # some functions in C have no signature
+        return penalty
+    try:
+        signature.bind("attributions", "X")
+    except TypeError:
+        raise InputError(
+            f"the penalty takes {signature}: expected (attributions, X), both of shape (rows, letters, positions)."
+        ) from None
+    return penalty
+
+
+def _require_single(target: Target) -> Target:
+    """Return `target`; InputError if it is a list, or no target whatever the rows."""
+    if isinstance(target, list):
+        raise InputError("target is a list: one prior explains one target, so give each a prior of its own.")
+    if not isinstance(target, Contrast | Tensor | np.ndarray):
+        Targets(target, 1)
+    return target

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, kind_of
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,13 @@ class Distance:
     """
 
     given: Callable[[Tensor], Tensor]
+
+    def __post_init__(self) -> None:
+        if not callable(self.given):
+            raise InputError(
+                f"given is {kind_of(self.given)}: expected a function that returns the attributions that are wanted "
+                "for sequences, since each step has others."
+            )
 
     def __call__(self, attributions: Tensor, X: Tensor) -> Tensor:
         """Return the cost of each row, shape (rows,)."""

@@ -49,8 +49,8 @@ class TrainModule(L.LightningModule):
     model : torch.nn.Module
         Called as ``model(X)``.
     loss : torch.nn.Module or callable, optional
-        A function of the output and the labels, which may have any structure, such as tuples; if None, binary
-        cross-entropy of logits.
+        A function of the output and the labels, which may have any structure, such as tuples, and returns one tensor:
+        of several losses the sum. If None, binary cross-entropy of logits.
     metrics : mapping of str to torchmetrics.Metric, optional
         Computed in validation and test, from outputs and labels. If the loss is ``torch.nn.BCEWithLogitsLoss``, from
         probabilities and integer labels.
@@ -66,7 +66,8 @@ class TrainModule(L.LightningModule):
     Raises
     ------
     InputError
-        If the shapes of the output and the labels of a batch differ, and the loss would broadcast one to the other.
+        If `priors` cannot be used; if a batch is no pair; if the loss is no tensor; or if the
+        shapes of the output and the labels of a batch differ, and the loss would broadcast one to the other.
 
     Examples
     --------
@@ -94,7 +95,7 @@ class TrainModule(L.LightningModule):
         measured = metrics or {}
         self.valid_metrics = nn.ModuleDict({name: metric.clone() for name, metric in measured.items()})
         self.test_metrics = nn.ModuleDict({name: metric.clone() for name, metric in measured.items()})
-        self.priors = nn.ModuleDict(priors or {})
+        self.priors = nn.ModuleDict(_require_priors(priors))
         self.optimizer, self.scheduler = optimizer or torch.optim.AdamW, scheduler
         # Lightning's mean over devices assumes that all have equally many rows. NaN is kept, not ignored.
         self.mean_losses = nn.ModuleDict({split: MeanMetric(nan_strategy="disable") for split in ("valid", "test")})
@@ -108,6 +109,10 @@ class TrainModule(L.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         loss, _ = self._loss(batch)
+        if loss.numel() != 1:
+            raise InputError(
+                f"the loss returned shape {tuple(loss.shape)}: expected a single number, such as its mean."
+            )
         rows = len(batch[0])
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=rows, sync_dist=True)
         for name, prior in self.priors.items():
@@ -152,7 +157,7 @@ class TrainModule(L.LightningModule):
                         "one shape, since the loss would broadcast one to the other."
                     )
                 y = y if y.is_floating_point() else y.to(output.dtype)
-        return self.loss(output, y), output
+        return _require_tensor(self.loss(output, y)), output
 
     def _evaluate(self, split: str, metrics: nn.ModuleDict, batch: tuple[Tensor, Any], batch_idx: int) -> None:
         rows = len(_require_pair(batch)[0])
@@ -179,12 +184,46 @@ class TrainModule(L.LightningModule):
 
 def _require_pair(batch: Any) -> tuple[Tensor, Any]:
     """Return inputs and labels; InputError if a batch is something else."""
+    if isinstance(batch, tuple | list) and len(batch) > 2:
+        raise InputError(
+            f"a batch has {len(batch)} members: expected a pair of inputs and labels; nest several labels, as in "
+            "(X, (profile, counts)), and the loss gets them as they are."
+        )
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise InputError(
             f"a batch is {kind_of(batch)}: expected a pair of inputs and labels; give the data a y, such as labels or "
             "signals of a GenomeDataset."
         )
     return batch[0], batch[1]
+
+
+def _require_tensor(loss: Any) -> Tensor:
+    """Return what a loss returned; InputError if it is not a tensor."""
+    if not isinstance(loss, Tensor):
+        raise InputError(
+            f"the loss returned {kind_of(loss)}: expected one tensor; of several losses return the sum, with weights."
+        )
+    return loss
+
+
+def _require_priors(priors: Any) -> Mapping[str, AttributionPrior]:
+    """Return the priors by name; InputError if they cannot be modules, or be logged, by these names."""
+    if priors is None:
+        return {}
+    if not isinstance(priors, Mapping):
+        raise InputError(
+            f"priors is {kind_of(priors)}: expected a mapping of names to attribution priors, such as "
+            '{"sparsity": AttributionPrior(Sparsity())}.'
+        )
+    for name, prior in priors.items():
+        if not isinstance(name, str) or not name or "." in name or name == "loss" or hasattr(nn.ModuleDict, name):
+            raise InputError(
+                f"priors has the name {name!r}: expected a text that can be the name of a module, has no dot, and is "
+                "not 'loss', under which the loss itself is logged."
+            )
+        if not isinstance(prior, nn.Module):
+            raise InputError(f"the prior {name!r} is {kind_of(prior)}: expected an AttributionPrior made of it.")
+    return priors
 
 
 def _has_no_rows(metric: Metric) -> bool:
