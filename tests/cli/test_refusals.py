@@ -43,6 +43,29 @@ def test_an_error_that_was_not_foreseen_has_its_class(error):
     assert "\n" not in said
 
 
+TRIED = (
+    'Parser key "data":\n\n  - Expected a path but {path} either not accessible or invalid\n'
+    "  - Does not validate against any of the Union subtypes\n"
+    "  Subtypes: [<class 'seqlight.lit.data.SequenceDataModule'>, <class 'NoneType'>]\n  Errors:\n"
+    "    - Problem with given class_path '{path}':\n        {reason}\n    - Expected a <class 'NoneType'>\n"
+    "  Given value type: <class 'str'>\n  Given value: {path}"
+)
+
+
+@pytest.mark.parametrize("reason", ["No module named 'mine'", "module 'mine' has no attribute 'Data'"])
+def test_a_class_that_is_not_found_is_named_with_where_it_was_looked_for(reason):
+    said = describe_mismatch(ValueError(TRIED.format(path="mine.Data", reason=reason)))
+    assert said == (
+        f"--data is mine.Data, which was not found ({reason}): expected package.module.Class, of a file in the "
+        "current folder or an installed package"
+    )
+
+
+def test_a_class_that_cannot_be_made_is_named_with_the_reason():
+    said = describe_mismatch(ValueError(TRIED.format(path="mine.Data", reason="Validation failed: no key.")))
+    assert said == "--data is mine.Data, which cannot be made (Validation failed: no key)"
+
+
 def test_what_the_parser_says():
     union = (
         'Parser key "target":\n  Does not validate against any of the Union subtypes\n'

@@ -30,6 +30,9 @@ MISMATCH = re.compile(r"""Parser key "(?P<key>[^"]+)":\s*(?P<reason>.*)""", re.D
 GIVEN = re.compile(r".*(?:Given value|Got value): (?P<value>.*)$", re.DOTALL)  # the last of several
 SUBTYPES = re.compile(r"Subtypes: [\[(](?P<types>.*?)[\])]\s*Errors:", re.DOTALL)
 ONE_TYPE = re.compile(r"Expected a (?P<type><class '[^']+'>|(?:typing\.)?Literal\[[^\]]*\]|\w+)")
+# A class that cannot be imported or made; its reason ends where the next type was tried.
+CLASS = re.compile(r"""class_path '(?P<path>[^']+)':\s*(?P<reason>.*?)\s*(?=\n\s*- |\n\s*Given value|\Z)""", re.DOTALL)
+NOT_FOUND = ("No module named", "has no attribute")
 
 
 def one_line(text: object) -> str:
@@ -93,12 +96,24 @@ def describe_mismatch(error: Exception) -> str:
     found = MISMATCH.search(text)
     if found is None:
         return one_line(text).rstrip(".")
+    if problem := CLASS.search(found["reason"]):
+        return _describe_class(found["key"], problem["path"], one_line(problem["reason"]).rstrip("."))
     reason, given = found["reason"], GIVEN.search(text)
     types = SUBTYPES.search(reason) or ONE_TYPE.search(reason)
     if given is None or types is None:
         return f"--{found['key']}: {one_line(reason).rstrip('.')}"
     wanted = _in_words(types[1])
     return f"--{found['key']} is {one_line(given['value'])!r}: expected {wanted}"
+
+
+def _describe_class(key: str, path: str, reason: str) -> str:
+    """Return why a class cannot be used, and where it was looked for."""
+    if not any(one in reason for one in NOT_FOUND):
+        return f"--{key} is {path}, which cannot be made ({reason})"
+    return (
+        f"--{key} is {path}, which was not found ({reason}): expected package.module.Class, of a file in the current "
+        "folder or an installed package"
+    )
 
 
 def _typed(name: str) -> str:
