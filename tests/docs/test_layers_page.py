@@ -38,6 +38,16 @@ def test_what_the_page_says_of_its_ledger(names):
     assert names["heads"]["share"].sum() == pytest.approx(float(whole.iloc[0]), abs=1e-4)
 
 
+def test_what_the_page_says_of_each_sequence(names):
+    explained, results = names["explained"], names["results"]
+    k = explained.layer_names.index("2.branch")
+    weights = explained.differences.abs()
+    share = float((names["shares"][:, k] * weights).sum() / weights.sum())
+    wanted = names["ledger"].query("layer == '2.branch' and part == ''")["share"].item()
+    assert share == pytest.approx(wanted, abs=1e-5)
+    assert [name for name in results if name.startswith("total_")] == [f"total_{one}" for one in explained.layer_names]
+
+
 def test_the_variant_acts_through_the_planted_filter(names):
     filters, effect = names["filters"], names["effect"]
     assert filters.abs().argmax() == 3
