@@ -14,7 +14,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.kernels.table import kernel_for
-from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step, smallest_step
+from seqlight.attribution.rules.elementwise import smallest_step
 from seqlight.attribution.rules.first_maxima import tie_of
 from seqlight.attribution.rules.layer_norm import layer_norm_vjp
 from seqlight.attribution.rules.multiplier_functions import MaximumFunction
@@ -23,6 +23,7 @@ from seqlight.attribution.rules.pooled_windows import window_of
 from seqlight.attribution.rules.pooling import MaxPool, cross_maximum
 from seqlight.attribution.rules.pullbacks import Observed
 from seqlight.attribution.rules.softmax import Softmax
+from seqlight.attribution.rules.softmax_multiplier import SoftmaxMultiplierFunction, softmax_ratios
 
 
 def max_pool(rule: MaxPool, sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
@@ -64,34 +65,14 @@ def softmax(rule: Softmax, sequence: Observed, reference: Observed, grads: Seque
     (x0, dim), _ = reference.call.arguments()
     dim, (grad,) = int(dim) % x0.ndim, grads
     x1 = repeat_like(sequence.operands[0], x0)
-    p1, p0 = x1.softmax(dim), x0.softmax(dim)
-    d = _logsumexp(x1, dim) - _logsumexp(x0, dim)
-    with torch.no_grad():
-        small = d.abs() < smallest_exponent_step(x0.dtype)
-    safe = torch.where(small, 1, d)
-    above = torch.where(small, 1 + d / 2, safe / -torch.expm1(-safe))
-    below = torch.where(small, 1 - d / 2, safe / torch.expm1(safe))
-    dx, tangent = x1 - x0, above * p1
-    weights = _ratio(tangent - below * p0, dx, tangent)
+    if rule.kind == "softmax":
+        p0 = reference.results[0].detach()
+        p1 = repeat_like(sequence.results[0].detach(), p0)
+        return [SoftmaxMultiplierFunction.apply(dim, grad, x1, x0, p1, p0)]
+    weights, _ = softmax_ratios(x1, x0, dim)
     if rule.kind == "logsumexp":
         return [grad.unsqueeze(dim) * weights]
-    if rule.kind == "log_softmax":
-        return [grad - weights * grad.sum(dim, keepdim=True)]
-    grad = grad * _ratio(p1 - p0, dx - d, p1)
     return [grad - weights * grad.sum(dim, keepdim=True)]
-
-
-def _logsumexp(x: Tensor, dim: int) -> Tensor:
-    return torch.logsumexp(x, dim, keepdim=True)
-
-
-def _ratio(dy: Tensor, dx: Tensor, tangent: Tensor) -> Tensor:
-    """Return dy / dx; the tangent where that explains dy up to rounding, or where nothing changes or all is masked."""
-    with torch.no_grad():
-        noise = 4 * rounding_error(dx.dtype, Rounding.OUTPUT)
-        chosen = (dx.abs() > smallest_exponent_step(dx.dtype)) & dx.isfinite()
-        chosen &= (dy - tangent * dx).abs() > tangent * noise
-    return torch.where(chosen, torch.where(chosen, dy, 0) / torch.where(chosen, dx, 1), tangent)
 
 
 def layer_norm(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:

@@ -159,7 +159,7 @@ def softmax_multipliers(
     found: tuple[Tensor, Tensor] | None = kernel(recorded, reference, smallest) if kernel else None
     if found is not None:
         return found
-    lse1, lse0 = align_partners(_logsumexp(x1, p1, dim), _logsumexp(x0, p0, dim))
+    lse1, lse0 = align_partners(logsumexp_from(x1, p1, dim), logsumexp_from(x0, p0, dim))
     d, shape = (lse1 - lse0).to(x0.dtype), x0.shape
     (x1, x0), (p1, p0) = align_partners(x1, x0), align_partners(p1, p0)
     # The secant of the logarithm times each sum of exponentials: d * s1 / (s1 - s0) and d * s0 / (s1 - s0).
@@ -172,7 +172,7 @@ def softmax_multipliers(
     return weights.reshape(shape), slope.reshape(shape)
 
 
-def _logsumexp(x: Tensor, p: Tensor, dim: int) -> Tensor:
+def logsumexp_from(x: Tensor, p: Tensor, dim: int) -> Tensor:
     """Return logsumexp in float64, as its differences need, from the input and softmax where these are largest."""
     wide = widest_dtype(x.device)
     return x.amax(dim, keepdim=True).to(wide) - p.amax(dim, keepdim=True).to(wide).log()
