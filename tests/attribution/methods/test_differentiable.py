@@ -240,3 +240,11 @@ def test_nothing_is_added_to_gradients_of_inputs_that_need_none(X, references):
     assert (6, True) in shapes
     assert (4, False) in shapes
     assert (4, True) not in shapes
+
+
+def test_inference_mode_is_refused():
+    model, X = Net().eval(), sl.random_one_hot((2, 4, LENGTH), random_state=0)
+    with torch.inference_mode(), pytest.raises(InputError, match=r"inference_mode\(\) is on"):
+        sl.differentiable_attributions(model, X, sl.shuffle)
+    with torch.no_grad():
+        assert not sl.differentiable_attributions(model, X, sl.shuffle).requires_grad

@@ -136,6 +136,36 @@ def test_written_views_are_refused():
         follow(model, sequence(), [1, 2])
 
 
+def test_elements_that_are_written_behind_a_view_are_refused():
+    def forward(x, conv):
+        y = conv(x)
+        z = y.transpose(1, 2)
+        y[:, :, 40:45] = 0
+        return z
+
+    with pytest.raises(sl.UnsupportedOperation, match="other views"):
+        follow(Lambda(forward, c(4, 6, 3)).double(), sequence(), [41, 42])
+
+
+@pytest.mark.reliability(
+    "Running a model",
+    "a model multiplies by a buffer that it fills anew in each forward, while mutants are computed in windows",
+    "what is known of the sequence is computed again",
+)
+def test_buffers_that_are_written_between_calls():
+    scale, filled = torch.ones(1, dtype=torch.float64), []
+
+    def forward(x, conv):
+        scale.fill_(1 + len(filled))
+        return conv(x) * scale
+
+    model, X, outputs = Lambda(forward, c(4, 6, 3)).double(), sequence(), ReferenceOutputs()
+    for _ in range(2):
+        found, wanted = follow(model, X, [10, 20], outputs)
+        torch.testing.assert_close(found[0], wanted[0], rtol=1e-12, atol=1e-12)
+        filled.append(None)
+
+
 def test_what_is_below_functions_is_refused():
     windows, _ = mutants(sequence(), torch.arange(3))
     with torch._C.DisableTorchFunctionSubclass(), pytest.raises(sl.UnsupportedOperation, match="no numbers"):

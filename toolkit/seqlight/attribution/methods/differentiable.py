@@ -24,7 +24,7 @@ from seqlight.attribution.engine.visibility import make_visible, refuse_hidden, 
 from seqlight.attribution.model_inputs import repeat_rows
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Target, Targets, sequence_of_rows
-from seqlight.errors import UnsupportedOperation
+from seqlight.errors import InputError, UnsupportedOperation
 from seqlight.prediction.arguments import require_inputs, require_module
 from seqlight.prediction.borrowed_model.borrow import device_of, floating_dtype
 from seqlight.prediction.borrowed_model.random_generators import preserve_generators
@@ -83,7 +83,7 @@ def differentiable_attributions(
     Raises
     ------
     InputError
-        If an argument cannot be used.
+        If an argument cannot be used, or in ``torch.inference_mode()``.
     UnsupportedOperation
         If the multiplier of an operation has no derivative that is known; the message names it and its module.
 
@@ -140,6 +140,8 @@ def attributions_and_outputs(
     refuse_hidden(model)
     refuse_quantised(model)
     X = require_rank_3(X, "X")
+    if torch.is_inference_mode_enabled():
+        raise InputError("torch.inference_mode() is on, in which nothing has a graph: use torch.no_grad() or leave it out.")
     # Of X only the shape is checked: it may hold any numbers, such as those of a sequence that is being designed.
     _, further = require_inputs(torch.zeros_like(X, requires_grad=False), args)
     targets = Targets(target, len(X))

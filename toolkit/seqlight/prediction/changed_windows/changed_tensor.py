@@ -89,7 +89,7 @@ class ChangedTensor(Tensor):
         leaves, spec = tree_flatten((args, kwargs))
         changed = [one for one in leaves if isinstance(one, ChangedTensor) and one.in_full is None]
         writes = _writes(name, args, kwargs)
-        if writes and isinstance(leaves[0], ChangedTensor):
+        if (writes or name == "__setitem__") and isinstance(leaves[0], ChangedTensor):
             leaves[0].require_no_views()
         if changed:
             bare = name[:-1] if name.endswith("_") and not name.endswith("__") else name
