@@ -141,7 +141,7 @@ def attributions_and_outputs(
     refuse_quantised(model)
     X = require_rank_3(X, "X")
     if torch.is_inference_mode_enabled():
-        raise InputError("torch.inference_mode() is on, in which nothing has a graph: use torch.no_grad() or leave it out.")
+        raise InputError("torch.inference_mode() is on, in which nothing has a graph: call this outside of it.")
     # Of X only the shape is checked: it may hold any numbers, such as those of a sequence that is being designed.
     _, further = require_inputs(torch.zeros_like(X, requires_grad=False), args)
     targets = Targets(target, len(X))
