@@ -8,6 +8,8 @@ import torch
 import yaml
 
 from seqlight.lit import DeepLiftShapModule, PredictModule, TrainModule
+from seqlight.lit.penalties import Sparsity
+from seqlight.targets import Counts
 
 LINEAR = "{class_path: torch.nn.Linear, init_args: {in_features: 3, out_features: 1}}"
 
@@ -38,6 +40,22 @@ def test_training():
     assert optimizer.param_groups[0]["lr"] == 0.25
     scheduler = module.scheduler(optimizer, 10)
     assert (scheduler.T_max, scheduler.eta_min) == (10, 0.125)
+
+
+def test_priors_of_a_training():
+    module = made(
+        TrainModule,
+        f"""
+        model: {LINEAR}
+        priors:
+          gini:
+            class_path: seqlight.lit.AttributionPrior
+            init_args:
+              penalty: {{class_path: seqlight.lit.penalties.Sparsity, init_args: {{kind: gini}}}}
+              target: counts(head=1)
+        """,
+    )
+    assert (module.priors["gini"].penalty, module.priors["gini"].target) == (Sparsity("gini"), Counts(head=1))
 
 
 @pytest.mark.parametrize("kind", [PredictModule, DeepLiftShapModule])

@@ -15,6 +15,7 @@ from seqlight.attribution.methods.differentiable import attributions_and_outputs
 from seqlight.attribution.references import ReferenceFunction
 from seqlight.attribution.targets import Contrast, Target, Targets
 from seqlight.errors import InputError, SeqlightWarning, kind_of
+from seqlight.lit.penalties import Distance, Fourier, Sparsity, Window
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.targets.named_target import NamedTarget
@@ -69,7 +70,8 @@ class AttributionPrior(nn.Module):
 
     def __init__(
         self,
-        penalty: Penalty,
+        # Classes first: a parser of YAML takes what returns a tensor for a factory of it.
+        penalty: Fourier | Sparsity | Window | Distance | Penalty,
         weight: float = 1.0,
         target: Target | NamedTarget | str = 0,
         references: ReferenceFunction = dinucleotide_shuffle,
