@@ -47,7 +47,7 @@ def _toy(monkeypatch, tmp_path):
 @pytest.mark.usefixtures("_toy")
 def test_python():
     pieces = blocks("python")
-    assert len(pieces) == 5
+    assert len(pieces) == 6
     names: dict[str, object] = {}
     for piece in pieces:
         exec(piece, names)
