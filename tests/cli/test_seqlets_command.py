@@ -8,6 +8,7 @@ import seqlight as sl
 from planted_attributions import SITE, planted_arrays
 from results_folders import loci_of, run_predictions, write_results
 from seqlight.cli.seqlets_command import seqlets_command
+from seqlight.report.folder_files import FolderFiles
 
 
 @pytest.fixture
@@ -43,6 +44,22 @@ def test_what_comes_next_can_be_run(tmp_path, capsys):
     write_results(tmp_path / "without", arrays)
     seqlets_command(tmp_path / "without")
     assert capsys.readouterr().out.endswith(f"next: seqlight report {tmp_path / 'without'}\n")
+
+
+def test_a_table_of_one_target_lies_beside_that_of_all(tmp_path, capsys):
+    folder = write_results(tmp_path / "two", planted_arrays(targets=2)).path
+    seqlets_command(folder)
+    assert "\nof 2 targets, in one table with the column target\n" in capsys.readouterr().out
+    everything = (folder / "seqlets.tsv").read_bytes()
+    seqlets_command(folder, target=1, threshold=1e-3)
+    assert "of 2 targets" not in capsys.readouterr().out
+    assert (folder / "seqlets.tsv").read_bytes() == everything
+    own = pd.read_csv(folder / "seqlets.target_1.tsv", sep="\t")
+    assert set(own["target"]) == {1}
+    results = sl.open_results(folder)
+    shown, other = (FolderFiles.from_results(results, k).seqlets for k in (1, 0))
+    assert len(shown) == len(own)
+    assert set(other["target"]) == {0, 1}
 
 
 def test_a_folder_of_its_own(folder, tmp_path):

@@ -55,7 +55,7 @@ def motifs_command(
     to = folder if out is None else as_folder(out)
     require_writable(to)
     known = None if motifs is None else open_motifs(motifs)
-    counted = _count_known(results, to / "motifs")
+    counted = _count_known(results, to / "motifs", which)
     run = _prepare(results, to, which, window, max_seqlets, counted)
     if run is None:
         return
@@ -66,15 +66,15 @@ def motifs_command(
     print(f"next: seqlight report {typed}" + (f" --target {which}" if which else ""))
 
 
-def _count_known(results: Results, folder: Path) -> bool:
+def _count_known(results: Results, folder: Path, target: int | None) -> bool:
     """Count known motifs among seqlets that have been named, and return whether there are such."""
     from seqlight.motifs.known_counts import known_counts
-    from seqlight.motifs.seqlet_files import RECORD, is_of_other_results, read_tsv, write_tsv
+    from seqlight.motifs.seqlet_files import is_of_other_results, read_tsv, seqlet_table, write_tsv
 
-    seqlets = results.path / "seqlets.tsv"
+    seqlets = seqlet_table(results.path, target)
     if not seqlets.exists():
         return False
-    if is_of_other_results(seqlets.with_name(RECORD), results.manifest.fingerprint):
+    if is_of_other_results(seqlets.with_suffix(".json"), results.manifest.fingerprint):
         print(f"{seqlets} is of other results, which were in this folder before: run `seqlight seqlets` again")
         return False
     table = read_tsv(seqlets)

@@ -35,6 +35,7 @@ def report_command(
         title: Heading of the page.
     """
     from seqlight.cli.results_folder import open_folder
+    from seqlight.motifs.seqlet_files import seqlet_table
     from seqlight.report.results_page import write_report
 
     results = open_folder(folder)
@@ -50,5 +51,5 @@ def report_command(
         title=title,
     )
     print(f"page: {page}")
-    if "attributions" in results and not (folder / "seqlets.tsv").exists():
+    if "attributions" in results and not seqlet_table(folder, target or 0).exists():
         print(f"It shows seqlets too once they are called: seqlight seqlets {shlex.quote(str(folder))}")

@@ -29,7 +29,8 @@ def seqlets_command(
 ) -> None:
     """Call seqlets in attributions, with their places in a genome.
 
-    Writes seqlets.tsv, seqlets.fa, and seqlets.bed for regions of a genome.
+    Writes seqlets.tsv, seqlets.fa, and seqlets.bed for regions of a genome; with --target 1 of several targets
+    seqlets.target_1.tsv and so on, beside a table of all of them.
 
     Example:
         seqlight seqlets attributions --motifs jaspar:CORE/vertebrates
@@ -56,6 +57,7 @@ def seqlets_command(
         out: Folder for the files; by default that of the results.
     """
     from seqlight.cli.results_folder import open_folder
+    from seqlight.exports.target_column import count_targets, require_target
     from seqlight.files.folder import as_folder, require_writable
     from seqlight.motifs.known_motifs import open_motifs
     from seqlight.motifs.seqlet_calls import RECURSIVE, TFMODISCO, SeqletOptions, call_seqlets
@@ -75,8 +77,12 @@ def seqlets_command(
     table, rates = call_seqlets(results, call, target, known, alphabet)
     # A folder of results, these or others, whose report would show them.
     of = results.manifest.fingerprint if (to / MANIFEST).exists() else None
-    paths = write_seqlets(to, table, rates, of)
+    which = None if target is None else require_target(results, target)
+    paths = write_seqlets(to, table, rates, of, which)
     print("\n".join(summary(table, len(results))))
+    several = count_targets(results)
+    if several is not None and which is None:
+        print(f"of {several} targets, in one table with the column target")
     print(f"written: {', '.join(map(str, paths))}")
     print(f"next: {'; '.join(_following(results, shlex.quote(str(folder)), target, alphabet))}")
 

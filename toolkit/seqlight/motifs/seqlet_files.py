@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from seqlight.exports.target_column import target_suffix
 from seqlight.files.atomic import atomic_write
 from seqlight.formats.bed_writer import write_bed
 
 PLACE = "chrom"
-RECORD = "seqlets.json"
 # Earlier releases of pandas may read another last digit unless they are asked to; later ones warn of being asked.
 EXACT: dict[str, Any] = (
     {"float_precision": "round_trip"} if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1) else {}
@@ -20,7 +20,11 @@ EXACT: dict[str, Any] = (
 
 
 def write_seqlets(
-    folder: Path, table: pd.DataFrame, rates: pd.DataFrame | None = None, of: str | None = None
+    folder: Path,
+    table: pd.DataFrame,
+    rates: pd.DataFrame | None = None,
+    of: str | None = None,
+    target: int | None = None,
 ) -> list[Path]:
     """Write a table of seqlets, and what other programs read of it.
 
@@ -36,6 +40,8 @@ def write_seqlets(
         Estimated false discovery rates.
     of : str, optional
         What identifies the results, which is kept in ``seqlets.json``: a report of other results does not show them.
+    target : int, optional
+        Which of several targets the table is of, for names such as ``seqlets.target_1.tsv``; None if it is of all.
 
     Returns
     -------
@@ -43,9 +49,10 @@ def write_seqlets(
         The files that were written. Those that an earlier call wrote, and this one does not, are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record = folder / RECORD
+    called = f"seqlets{target_suffix(target)}"
+    record = folder / f"{called}.json"
     record.unlink(missing_ok=True)
-    paths = {name: folder / f"seqlets.{name}" for name in ("tsv", "bed", "fa", "fdr.tsv")}
+    paths = {name: folder / f"{called}.{name}" for name in ("tsv", "bed", "fa", "fdr.tsv")}
     written = [paths["tsv"]]
     write_tsv(paths["tsv"], table)
     if PLACE in table:
@@ -66,6 +73,18 @@ def write_seqlets(
         with atomic_write(record) as partial:
             partial.write_text(json.dumps({"results": of}) + "\n", encoding="utf-8")
     return written
+
+
+def seqlet_table(folder: Path, target: int | None) -> Path:
+    """Return the table of seqlets of a target: its own, if there is one, or else that of all targets.
+
+    Examples
+    --------
+    >>> seqlet_table(Path("attributions"), 1).as_posix()
+    'attributions/seqlets.tsv'
+    """
+    own = folder / f"seqlets{target_suffix(target)}.tsv"
+    return own if own.exists() else folder / "seqlets.tsv"
 
 
 def is_of_other_results(record: Path, of: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,10 +12,11 @@ from seqlight.errors import SeqlightError
 from seqlight.exports.target_column import target_suffix
 from seqlight.formats.meme_reader import read_meme
 from seqlight.formats.motifs import Motifs
-from seqlight.motifs.seqlet_files import RECORD, is_of_other_results, read_tsv
+from seqlight.motifs.seqlet_files import is_of_other_results, read_tsv, seqlet_table
 from seqlight.results.results import Results
 
-SEQLETS, LOGOS, MOTIFS, KNOWN = "seqlets.tsv", "motifs.meme", "motifs.tsv", "known_motifs.tsv"
+LOGOS, MOTIFS, KNOWN = "motifs.meme", "motifs.tsv", "known_motifs.tsv"
+OF_TARGET = re.compile(r"\.target_\d+")
 # What each file is for, by the end of its name; the first that fits.
 KINDS = {
     "manifest.json": "what was computed, with which model and seed",
@@ -70,16 +72,17 @@ class FolderFiles:
     def from_results(cls, results: Results, target: int | None = None) -> FolderFiles:
         """Read what there is, for one of several targets; a file that cannot be read becomes a sentence."""
         faults: list[str] = []
-        seqlets = _read_table(results.path / SEQLETS, faults)
+        table = seqlet_table(results.path, target)
+        seqlets = _read_table(table, faults)
         run = results.manifest.fingerprint
-        stale = is_of_other_results(results.path / RECORD, run)
+        stale = is_of_other_results(table.with_suffix(".json"), run)
         if seqlets is not None and stale:
             faults.append(
-                f"{SEQLETS} is of other results, which were in this folder before: run `seqlight seqlets` again."
+                f"{table.name} is of other results, which were in this folder before: run `seqlight seqlets` again."
             )
             seqlets = None
         if seqlets is not None and (fault := _find_fault(seqlets, len(results))):
-            faults.append(f"{SEQLETS} {fault}: run `seqlight seqlets` again.")
+            faults.append(f"{table.name} {fault}: run `seqlight seqlets` again.")
             seqlets = None
         folder = results.path / f"motifs{target_suffix(target)}"
         known = None if stale else _read_table(results.path / "motifs" / KNOWN, faults)
@@ -134,5 +137,6 @@ def list_files(folder: Path, page: Path) -> list[tuple[Path, str]]:
             or (path.is_dir() and path.suffix != ".zarr")
         ):
             continue
-        found.append((path, next((what for end, what in KINDS.items() if path.name.endswith(end)), "")))
+        name = OF_TARGET.sub("", path.name)
+        found.append((path, next((what for end, what in KINDS.items() if name.endswith(end)), "")))
     return found[:MOST_FILES]
