@@ -1,4 +1,5 @@
 import html
+import json
 import re
 import shlex
 
@@ -35,6 +36,26 @@ def test_commands_that_are_suggested_can_be_pasted(tmp_path, capsys):
     commands = re.findall(r"(seqlight (?:seqlets|motifs|report|attribute) [^\n;`<]*)", said)
     assert len(commands) >= 6
     assert [one for one in commands if str(folder) not in shlex.split(one)] == []
+
+
+def test_a_target_is_named_as_it_was_explained(tmp_path, capsys):
+    folder = write_results(tmp_path / "run", attribution_arrays(5, targets=2)).path
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["method"]["target"] = ["profile(head=0)", "counts(head=1)"]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    few = {"top": 1, "sampled": 0}
+    report_command(folder, target="counts( head = 1 )", **few)
+    assert capsys.readouterr().out.startswith(f"page: {folder}/report.target_1.html\n")
+    seqlets_command(folder, target="profile(head=0)")
+    assert (folder / "seqlets.target_0.tsv").exists()
+    listed = r"profile\(head=0\) as 0, counts\(head=1\) as 1"
+    for target, said in (
+        ("cuonts", f"explains {listed}"),
+        ("counts", f"explains {listed}"),
+        (2, rf"0 to 1 \({listed}\)"),
+    ):
+        with pytest.raises(sl.InputError, match=said):
+            report_command(folder, target=target, **few)
 
 
 def test_it_writes_where_it_is_told(tmp_path, capsys):

@@ -19,7 +19,7 @@ MOST_SHOWN = 10
 def motifs_command(
     folder: Path,
     motifs: str | None = None,
-    target: int | None = None,
+    target: int | str | None = None,
     window: int | None = None,
     max_seqlets: int = 20_000,
     finemo: bool = True,
@@ -38,19 +38,19 @@ def motifs_command(
     Args:
         folder: Folder of results, which `seqlight attribute` wrote.
         motifs: Known motifs to compare with, by Tomtom: a file in MEME format, jaspar, or jaspar:CORE/vertebrates.
-        target: Which of several targets, counted from 0.
+        target: Which of several targets, counted from 0, or as it was typed at attribute, such as counts.
         window: Positions around the middle of each sequence to look in; by default 400, or all of fewer.
         max_seqlets: The largest number of seqlets of each sign.
         finemo: Run Fi-NeMo too, if it is installed; --finemo false leaves it out, for it takes long without a GPU.
         out: Folder for the files, in its folder motifs; by default that of the results.
     """
     from seqlight.cli.results_folder import open_folder
-    from seqlight.exports.target_column import require_target
+    from seqlight.exports.target_column import require_target, target_number
     from seqlight.files.folder import as_folder, require_writable
     from seqlight.motifs.known_motifs import open_motifs
 
     results = open_folder(folder, "attributions")
-    which = require_target(results, target)
+    which = require_target(results, target_number(results, target))
     typed = shlex.quote(str(folder))
     to = folder if out is None else as_folder(out)
     require_writable(to)

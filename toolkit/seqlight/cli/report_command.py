@@ -9,7 +9,7 @@ from pathlib import Path
 def report_command(
     folder: Path,
     out: Path | None = None,
-    target: int | None = None,
+    target: int | str | None = None,
     top: int = 6,
     sampled: int = 4,
     random_state: int = 0,
@@ -25,7 +25,7 @@ def report_command(
         folder: Folder of results, which `seqlight attribute` or `seqlight predict` wrote.
         out: The page, or a folder to put report.html into, or report.target_1.html with --target 1; by default that of
             the results.
-        target: Which of several targets to show, counted from 0; by default the first.
+        target: Which of several targets to show, counted from 0, or as it was typed at attribute; by default the first.
         top: Number of logos of the rows with the largest attributions.
         sampled: Number of logos of rows drawn at random.
         random_state: Seed of that draw.
@@ -35,14 +35,16 @@ def report_command(
         title: Heading of the page.
     """
     from seqlight.cli.results_folder import open_folder
+    from seqlight.exports.target_column import target_number
     from seqlight.motifs.seqlet_files import seqlet_table
     from seqlight.report.results_page import write_report
 
     results = open_folder(folder)
+    number = target_number(results, target) if "attributions" in results else None
     page = write_report(
         results,
         out,
-        target=target,
+        target=number,
         top=top,
         sampled=sampled,
         random_state=random_state,
@@ -51,5 +53,5 @@ def report_command(
         title=title,
     )
     print(f"page: {page}")
-    if "attributions" in results and not seqlet_table(folder, target or 0).exists():
+    if "attributions" in results and not seqlet_table(folder, number or 0).exists():
         print(f"It shows seqlets too once they are called: seqlight seqlets {shlex.quote(str(folder))}")

@@ -13,7 +13,7 @@ Q_VALUE, MOST_NAMED = 0.05, 5
 def seqlets_command(
     folder: Path,
     caller: Literal["recursive", "tfmodisco"] = "recursive",
-    target: int | None = None,
+    target: int | str | None = None,
     threshold: float | None = None,
     fdr: float | None = None,
     control: Path | None = None,
@@ -39,7 +39,8 @@ def seqlets_command(
     Args:
         folder: Folder of results, which `seqlight attribute` wrote.
         caller: recursive calls the longest spans of which every part is rare; tfmodisco windows of one width.
-        target: Which of several targets, counted from 0; by default all of them, in one table.
+        target: Which of several targets, counted from 0, or as it was typed at attribute, such as counts; by default
+            all of them, in one table.
         threshold: For recursive, the p-value that spans must be below, by default 0.01; it is no error rate.
         fdr: For recursive, the largest false discovery rate, which needs a control; for tfmodisco, its own rate.
         control: Folder of attributions of shuffled sequences, `seqlight attribute ... --shuffled`; by default
@@ -57,7 +58,7 @@ def seqlets_command(
         out: Folder for the files; by default that of the results.
     """
     from seqlight.cli.results_folder import open_folder
-    from seqlight.exports.target_column import count_targets, require_target
+    from seqlight.exports.target_column import count_targets, require_target, target_number
     from seqlight.files.folder import as_folder, require_writable
     from seqlight.motifs.known_motifs import open_motifs
     from seqlight.motifs.seqlet_calls import RECURSIVE, TFMODISCO, SeqletOptions, call_seqlets
@@ -66,6 +67,7 @@ def seqlets_command(
 
     given = locals()
     results = open_folder(folder, "attributions")
+    number = target_number(results, target)
     if control is None and fdr is not None and caller == "recursive" and (folder / "control").is_dir():
         control = folder / "control"
     opened = None if control is None else open_folder(control, "attributions")
@@ -74,17 +76,17 @@ def seqlets_command(
     known = None if motifs is None else open_motifs(motifs)
     to = folder if out is None else as_folder(out)
     require_writable(to)
-    table, rates = call_seqlets(results, call, target, known, alphabet)
+    table, rates = call_seqlets(results, call, number, known, alphabet)
     # A folder of results, these or others, whose report would show them.
     of = results.manifest.fingerprint if (to / MANIFEST).exists() else None
-    which = None if target is None else require_target(results, target)
+    which = None if number is None else require_target(results, number)
     paths = write_seqlets(to, table, rates, of, which)
     print("\n".join(summary(table, len(results))))
     several = count_targets(results)
     if several is not None and which is None:
         print(f"of {several} targets, in one table with the column target")
     print(f"written: {', '.join(map(str, paths))}")
-    print(f"next: {'; '.join(_following(results, shlex.quote(str(folder)), target, alphabet))}")
+    print(f"next: {'; '.join(_following(results, shlex.quote(str(folder)), number, alphabet))}")
 
 
 def _following(results: Any, folder: str, target: int | None, alphabet: str | None) -> list[str]:

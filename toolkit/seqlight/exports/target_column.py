@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.results.column import Column
+from seqlight.results.fingerprints import describe_argument
 from seqlight.results.results import Results
 from seqlight.sequence.checks import require_count
+from seqlight.targets.registry import as_target
+
+MOST_LISTED = 6  # targets in a sentence
 
 
 class TargetColumn:
@@ -85,6 +89,49 @@ def target_column(results: Results, name: str, target: int | None) -> TargetColu
     return TargetColumn(results[name], require_target(results, target))
 
 
+def target_number(results: Results, target: int | str | None) -> int | None:
+    """Return the number of a target that may be given as it was to ``seqlight attribute``, as counts(head=1).
+
+    Raises
+    ------
+    InputError
+        If the run explains no such target.
+    """
+    if not isinstance(target, str):
+        return target
+    known = target_names(results)
+    try:
+        wanted = describe_argument(as_target(target), "target")
+    except InputError:
+        wanted = target  # it was not read as a target then, either
+    for name in (target, wanted):
+        if name in known:
+            return known.index(name)
+    raise InputError(f"target is {target!r}, and {results.path} explains {_listed(known)}: expected one of these.")
+
+
+def target_names(results: Results) -> list[Any]:
+    """Return what the manifest of a run says of each of its targets: numbers, or texts such as counts(head=1)."""
+    found, n = results.manifest.method.get("target", 0), count_targets(results)
+    if n is None:
+        return [found]
+    return found if isinstance(found, list) and len(found) == n else list(range(n))
+
+
+def _listed(known: list[Any]) -> str:
+    """Return the first targets, with their numbers if there are several."""
+    if len(known) == 1:
+        return str(known[0])
+    more = f" and {len(known) - MOST_LISTED} more" if len(known) > MOST_LISTED else ""
+    return ", ".join(f"{one} as {k}" for k, one in enumerate(known[:MOST_LISTED])) + more
+
+
+def _named(results: Results) -> str:
+    """Return the targets with their numbers for a sentence; "" where these say it."""
+    known = target_names(results)
+    return "" if known == list(range(len(known))) else f" ({_listed(known)})"
+
+
 def require_target(results: Results, target: int | None) -> int | None:
     """Return which of several targets is meant; None if there is only one.
 
@@ -99,8 +146,12 @@ def require_target(results: Results, target: int | None) -> int | None:
             raise InputError(f"target is {target}, and {results.path} explains a single one: leave `target` out.")
         return None
     if target is None:
-        raise InputError(f"{results.path} explains {n} targets: say which one with `target`, 0 to {n - 1}.")
+        raise InputError(
+            f"{results.path} explains {n} targets: say which one with `target`, 0 to {n - 1}{_named(results)}."
+        )
     chosen = require_count(target, "target")
     if chosen >= n:
-        raise InputError(f"target is {chosen}, and {results.path} explains {n}: expected 0 to {n - 1}.")
+        raise InputError(
+            f"target is {chosen}, and {results.path} explains {n}: expected 0 to {n - 1}{_named(results)}."
+        )
     return chosen
