@@ -10,7 +10,7 @@ from torch import nn
 import seqlight as sl
 from seqlight.errors import InputError
 from seqlight.studies import Study
-from seqlight.studies.selected_output import select_output, select_target
+from seqlight.studies.selected_output import select_output, select_target, what_is_read
 from seqlight.targets import Column, Contrast, Counts, Profile
 from study_implementations import Net
 
@@ -104,13 +104,19 @@ def test_a_study_tells_outputs_and_targets_apart():
     assert keys == [key(one) for one in chosen]
 
 
+def test_a_text_is_described_as_the_target_that_it_stands_for():
+    found, expected = (what_is_read(select_target(TwoHeads(), one)) for one in ("Counts(head=1)", Counts(head=1)))
+    assert found == expected
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
         (Profile(weights="constant"), "a study evaluates other sequences"),
         ([0, 1], "target is a list: expected one target, the same for all sequences"),
         (torch.zeros(1, dtype=torch.int64), "the same for all sequences"),
-        ("counts", "target is 'counts'"),
+        ("cuonts", "target is 'cuonts': did you mean 'counts'"),
+        ("[0, 1]", "target is a list: expected one target, the same for all sequences"),
     ],
 )
 def test_targets_that_a_study_cannot_take(target, message):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.targets import SingleTarget, Targets
+from seqlight.attribution.targets import SingleTarget, Target, Targets, read_text
 from seqlight.errors import InputError, kind_of
 from seqlight.results.identity.description import Description
 
@@ -67,7 +67,7 @@ def select_target(model: M, target: SingleTarget) -> M:
     ----------
     model : torch.nn.Module
         It is not changed; both share their weights.
-    target : tuple of int, callable or Contrast
+    target : tuple of int, callable, Contrast or str
         A single target of :func:`seqlight.attribute`, the same for all rows.
 
     Raises
@@ -75,14 +75,15 @@ def select_target(model: M, target: SingleTarget) -> M:
     InputError
         If it is no such target, or holds something constant, which other implementations cannot.
     """
-    base, checked = type(model), Targets(target, 1).without_constants("a study")
+    meant: Target = read_text(target)
+    base, checked = type(model), Targets(meant, 1).without_constants("a study")
     if checked.several or isinstance(checked.each[0], Tensor):
-        raise InputError(f"target is {kind_of(target)}: expected one target, the same for all sequences.")
+        raise InputError(f"target is {kind_of(meant)}: expected one target, the same for all sequences.")
 
     def forward(self: nn.Module, *inputs: Tensor) -> Tensor:
         return checked.read(base.forward(self, *inputs), torch.empty(len(inputs[0]), device="cpu"))
 
-    return _with_forward(model, forward, Description("target", strict=False).describe(target))
+    return _with_forward(model, forward, Description("target", strict=False).describe(meant))
 
 
 def _with_forward(model: M, forward: Callable[..., Tensor], described: Any) -> M:
