@@ -1,5 +1,6 @@
 """Compiled multipliers of softmax are those of the plain rule, and explain the differences of outputs."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.kernels import softmax as kernels
 from seqlight.attribution.rules import softmax
 from seqlight.attribution.rules.elementwise import smallest_exponent_step
+from seqlight.attribution.rules.softmax_multiplier import SoftmaxMultiplierFunction
 
 pytestmark = needs_loops
 
@@ -53,3 +55,24 @@ def test_softmax_inside_attention(both, size):
     slowly = softmax.softmax_vjp(at_weights, *multipliers, dim)
     torch.testing.assert_close(at_scores, slowly, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(half, (repeat_like(recorded[1], x0) + reference[1]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("width", "dtype"), [(1, torch.float64), (75, torch.float64), (7, torch.float32), (75, torch.float32)]
+)
+def test_derivatives_are_those_of_the_plain_rule(width, dtype):
+    torch.manual_seed(0)
+    g, grad, x1, x0 = torch.randn(4, 6, width, dtype=torch.float64)
+    x0[0], x0[1] = x1[0], x1[1] + 2
+
+    def derivatives(dtype):
+        of = [one.to(dtype).requires_grad_() for one in (grad, x1, x0)]
+        p1, p0 = (one.detach().softmax(-1) for one in of[1:])
+        return torch.autograd.grad(SoftmaxMultiplierFunction.apply(1, *of, p1, p0), of, g.to(dtype))
+
+    with plain_rules():
+        expected, plain = derivatives(torch.float64), derivatives(dtype)
+    # In float32 a quotient of small differences has few digits, however it is found.
+    for one, other, true in zip(derivatives(dtype), plain, expected, strict=True):
+        lost = (other - true).abs().max()
+        torch.testing.assert_close(one.double(), true, rtol=1e-5, atol=float(2 * lost) + 1e-7)

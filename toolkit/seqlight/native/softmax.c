@@ -3,6 +3,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "dtypes.h"
 #include "pairs.h"
@@ -162,4 +163,94 @@ typedef struct {
 int attention_gradients(const AttentionPulls *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(ATTENTION_PULL);
+}
+
+/* Gradients at p1 and p0, as they are in the secant (s1, s0) and in the weights (w1, w0): p0 is in neither where a tangent
+   stands in. `all` is the sum of what softmax_row and the gradient give, `mean` that of `g` times the weights. */
+#define DERIVATIVE_ROW(type, absolute, allowed)                              \
+    static void derivative_row_##type(                                       \
+        const type *restrict g, const type *restrict grad, const type *restrict a1, const type *restrict q1, \
+        const type *restrict a0, const type *restrict q0, const type *restrict s, type *restrict at_grad, \
+        type *restrict s1, type *restrict s0, type *restrict w1, type *restrict w0, int64_t width, type above, \
+        type below, type shift, type all, type mean, type near)              \
+    {                                                                        \
+        for (int64_t j = 0; j < width; j++) {                                \
+            type dx = a1[j] - a0[j], dz = dx - shift, rise = above * q1[j];  \
+            type dw = rise - below * q0[j], ds = q1[j] - q0[j], up = g[j] - mean; \
+            int far = FAR(absolute, dx, dw, rise, allowed), off = FAR(absolute, dz, ds, q1[j], allowed); \
+            at_grad[j] = up * s[j];                                          \
+            s1[j] = up * grad[j] / (off ? dz : (type)1);                     \
+            w1[j] = -g[j] * all / (far ? dx : (type)1);                      \
+            s0[j] = off ? s1[j] : (type)0;                                   \
+            w0[j] = far ? w1[j] : (type)0;                                   \
+        }                                                                    \
+    }                                                                        \
+    static void input_row_##type(                                            \
+        const type *restrict q1, const type *restrict q0, const type *restrict w, const type *restrict s, \
+        const type *restrict s1, const type *restrict s0, const type *restrict w1, const type *restrict w0, \
+        type *restrict at_1, type *restrict at_0, int64_t width, type above, type below, type by_1, type by_0) \
+    {                                                                        \
+        for (int64_t j = 0; j < width; j++) {                                \
+            type step = s0[j] * s[j] + w0[j] * w[j];                         \
+            at_1[j] = q1[j] * (s1[j] + w1[j] * above + by_1) - step;         \
+            at_0[j] = q0[j] * (by_0 - s0[j] - w0[j] * below) + step;         \
+        }                                                                    \
+    }
+DERIVATIVE_ROW(float, fabsf, 16 * FLT_EPSILON)
+DERIVATIVE_ROW(double, fabs, 16 * DBL_EPSILON)
+
+/* The derivative of d / (1 - exp(-d)): near 0 its power series. */
+static double slope_above(double d)
+{
+    double fall = expm1(-d);
+    if (fabs(d) < 0.05)
+        return 0.5 + d * (1.0 / 6 - d * d * (1.0 / 180 - d * d / 5040));
+    return (-fall - d * (1 + fall)) / (fall * fall);
+}
+
+#define SOFTMAX_DERIVE(type)                                                 \
+    do {                                                                     \
+        int64_t width = of->width;                                           \
+        type near = (type)of->threshold, *w = malloc((size_t)(6 * width) * sizeof(type)); \
+        if (w == NULL)                                                       \
+            return -1;                                                       \
+        type *s = w + width, *s1 = s + width, *s0 = s1 + width, *w1 = s0 + width, *w0 = w1 + width; \
+        for (int64_t row = first; row < last; row++) {                       \
+            int64_t from = row * width;                                      \
+            const type *a1 = (const type *)of->x1 + from, *q1 = (const type *)of->p1 + from; \
+            const type *a0 = (const type *)of->x0 + from, *q0 = (const type *)of->p0 + from; \
+            const type *g = (const type *)of->g + from, *grad = (const type *)of->grad + from; \
+            double d, above, below, all, mean, fall, rise_1, rise_0, total_1, total_0; \
+            MEAN_EXPONENTIALS;                                               \
+            softmax_row_##type(a1, q1, a0, q0, w, s, width, (type)above, (type)below, (type)d, near); \
+            SUM(all, grad[at] * s[at]);                                      \
+            SUM(mean, g[at] * w[at]);                                        \
+            derivative_row_##type(                                           \
+                g, grad, a1, q1, a0, q0, s, (type *)of->at_grad + from, s1, s0, w1, w0, width, (type)above, \
+                (type)below, (type)d, (type)all, (type)mean, near);          \
+            SUM(fall, s0[at] * s[at]);                                       \
+            SUM(rise_1, w1[at] * q1[at]);                                    \
+            SUM(rise_0, w0[at] * q0[at]);                                    \
+            SUM(total_1, s1[at] * q1[at]);                                   \
+            SUM(total_0, s0[at] * q0[at]);                                   \
+            double by_d = fall + (rise_1 - rise_0) * slope_above(d) + rise_0; \
+            input_row_##type(                                                \
+                q1, q0, w, s, s1, s0, w1, w0, (type *)of->at_1 + from, (type *)of->at_0 + from, width, (type)above, \
+                (type)below, (type)(by_d - total_1 - above * rise_1), (type)(total_0 + below * rise_0 - by_d)); \
+        }                                                                    \
+        free(w);                                                             \
+    } while (0)
+
+/* For `g`, the gradient at what softmax_multipliers and softmax_gradients give together for `grad`: those at `grad`, and at
+   the inputs x. */
+typedef struct {
+    const void *g, *grad, *x1, *p1, *x0, *p0;
+    void *at_grad, *at_1, *at_0;
+    int64_t width, itemsize;
+    double threshold;
+} SoftmaxDerivatives;
+
+int softmax_derivatives(const SoftmaxDerivatives *of, int64_t first, int64_t last)
+{
+    OF_ITS_TYPE(SOFTMAX_DERIVE);
 }

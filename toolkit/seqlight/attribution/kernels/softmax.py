@@ -71,3 +71,28 @@ def softmax_vjp_in_place(
     numbers = *rows, width, x0.element_size(), threshold
     run("attention_gradients", (grad, mean, x1, p1, x0, p0), numbers, entries // width, entries)
     return mean
+
+
+def softmax_derivatives(
+    g: Tensor, grad: Tensor, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], threshold: float
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return the gradients at `grad` and at both inputs of the gradient that softmax passes on; or None.
+
+    Parameters
+    ----------
+    g : torch.Tensor, shape (..., width)
+        The gradient at what :func:`softmax_vjp` returns for `grad` and :func:`softmax_multipliers`.
+    grad : torch.Tensor, shape (..., width)
+        The gradient at the output of softmax.
+    recorded, reference : tuple of torch.Tensor, shapes (..., width)
+        Finite inputs, and softmax over the last dimension, a row of each for each row.
+    threshold : float
+        Smaller differences count as none.
+    """
+    tensors = g.contiguous(), grad.contiguous(), *recorded, *reference
+    if not suits(*tensors):
+        return None
+    found = torch.empty_like(grad), torch.empty_like(grad), torch.empty_like(grad)
+    width, entries = grad.shape[-1], grad.numel()
+    run("softmax_derivatives", (*tensors, *found), (width, grad.element_size(), threshold), entries // width, entries)
+    return found

@@ -95,6 +95,7 @@ LOOPS = (
     Kernel("softmax.softmax_multipliers", softmax.softmax_multipliers, "cpu", REAL, compiled),
     Kernel("softmax.softmax_vjp", softmax.softmax_vjp, "cpu", REAL, compiled),
     Kernel("softmax.softmax_vjp_in_place", softmax.softmax_vjp_in_place, "cpu", REAL, compiled),
+    Kernel("softmax.softmax_derivatives", softmax.softmax_derivatives, "cpu", REAL, compiled),
     Kernel("layer_norm.layer_norm", layer_norm.layer_norm, "cpu", SINGLE, vectorised),
     Kernel("layer_norm.layer_norm_vjp", layer_norm.layer_norm_vjp, "cpu", REAL, compiled),
     Kernel("layer_contributions.totals", contributions.totals, "cpu", REAL, compiled),

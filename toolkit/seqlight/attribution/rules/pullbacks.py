@@ -88,13 +88,16 @@ def _is_rounding(rounding: Rounding, x1: Tensor, y1: Tensor, dx: Tensor, dy: Ten
 
 
 def slope(call: Call, x: Tensor) -> Tensor:
-    """Return the slope of an elementwise call at `x`, in the graph; an infinite one counts as 0."""
+    """Return the slope of an elementwise call at `x`, in the graph if there is one; an infinite one counts as 0."""
+    in_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        at = x if x.requires_grad else x.detach().requires_grad_()
+        at = x if in_graph and x.requires_grad else x.detach().requires_grad_()
         y: Tensor = call(at)
         if not y.requires_grad:  # a constant, such as clamp(x, 1, 1)
             return torch.zeros_like(x)
-        (found,) = torch.autograd.grad(y.sum(), at, create_graph=True, materialize_grads=True)
+        (found,) = torch.autograd.grad(y, at, torch.ones_like(y), create_graph=in_graph, materialize_grads=True)
+    if not in_graph:
+        return found.nan_to_num_(0, 0, 0)
     # PyTorch differentiates the slope of hardsigmoid, which has steps alone, not a second time.
     found = found.detach() if call.name == "hardsigmoid" else found
     return torch.where(found.isfinite(), found, 0)

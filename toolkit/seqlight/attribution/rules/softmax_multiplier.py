@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import RuleFunction
+from seqlight.attribution.calls.call import Function, RuleFunction
+from seqlight.attribution.kernels.memory_layout import suits
+from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step
 from seqlight.attribution.rules.multiplier_functions import differentiate_formula
-from seqlight.attribution.rules.softmax import logsumexp_from
+from seqlight.attribution.rules.softmax import logsumexp_from, softmax_multipliers, softmax_vjp
 
 # Below, the derivatives of A and B are found by their power series.
 SERIES = 0.2
@@ -32,12 +34,16 @@ class SoftmaxMultiplierFunction(RuleFunction):
     @staticmethod
     def forward(ctx: Any, dim: int, grad: Tensor, x1: Tensor, x0: Tensor, p1: Tensor, p0: Tensor) -> Tensor:
         """Return the gradient at the inputs `x0`."""
+        ctx.dim, ctx.by_rows = dim, _suits_rows(dim, grad, x1, x0, p1, p0)
+        if ctx.by_rows:
+            ctx.save_for_backward(grad, x1, x0, p1, p0)
+            return softmax_vjp(grad, *softmax_multipliers((x1, p1), (x0, p0), dim), dim)
         d = (logsumexp_from(x1, p1, dim) - logsumexp_from(x0, p0, dim)).to(x0.dtype)
         above, below = exponential_secants(d)
         dx, tangent = x1 - x0, above * p1
         weights = _Ratio.of(torch.addcmul(tangent, below, p0, value=-1), dx, tangent)
         secants = _Ratio.of(p1 - p0, dx.sub_(d), p1)
-        ctx.dim, ctx.at = dim, (weights.at, secants.at)
+        ctx.at = weights.at, secants.at
         ctx.save_for_backward(grad, x1, x0, p1, p0, d, weights.value, weights.rate, secants.value, secants.rate)
         found = grad * secants.value
         return found.addcmul_(weights.value, found.sum(dim, keepdim=True), value=-1)
@@ -45,11 +51,15 @@ class SoftmaxMultiplierFunction(RuleFunction):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradients at the gradient and at both inputs."""
-        (g,), dim, (weights_at, secants_at) = grads, ctx.dim, ctx.at
-        grad, x1, x0, p1, p0, d, weights, weights_rate, secants, secants_rate = ctx.saved_tensors
+        (g,), dim, (grad, x1, x0, p1, p0, *made) = grads, ctx.dim, ctx.saved_tensors
         if torch.is_grad_enabled():
             found = differentiate_formula(partial(softmax_formula, dim), (grad, x1, x0), g, ctx.needs_input_grad[1:4])
             return None, *found, None, None
+        if ctx.by_rows:
+            kernel, near = _kernel_for(grad), smallest_exponent_step(grad.dtype)
+            assert kernel is not None
+            return None, *kernel(g, grad, (x1, p1), (x0, p0), near), None, None
+        (d, weights, weights_rate, secants, secants_rate), (weights_at, secants_at) = made, ctx.at
         rise = g - _sum(g * weights, dim)
         by_grad = rise * secants
         # By p1 and p0 as they are in the secants, and in the weights: where a tangent stands in, p0 is in neither.
@@ -67,6 +77,18 @@ class SoftmaxMultiplierFunction(RuleFunction):
         by_0 = torch.addcmul(s0, w0, below).mul_(p0)
         by_0 = by_step.addcmul_(p0, _sum(by_0, dim) - by_d).sub_(by_0)
         return None, by_grad, by_1, by_0, None, None
+
+
+def _kernel_for(x: Tensor) -> Function | None:
+    return kernel_for("softmax.softmax_derivatives", x.device.type, x.dtype)
+
+
+def _suits_rows(dim: int, *tensors: Tensor) -> bool:
+    """Return whether the kernel takes these, which it wants finite, and in rows."""
+    grad, *packed = tensors
+    if dim != grad.ndim - 1 or not grad.numel() or _kernel_for(grad) is None or not suits(*packed):
+        return False
+    return bool((packed[0].sum() + packed[1].sum()).isfinite())
 
 
 class _Ratio(NamedTuple):
