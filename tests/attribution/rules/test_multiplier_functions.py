@@ -55,6 +55,14 @@ def test_derivatives_of_a_credit_are_those_of_finite_differences():
     assert torch.autograd.gradgradcheck(maximum, operands)
 
 
+def test_derivatives_of_products_of_matrices_are_those_of_finite_differences():
+    shapes = (2, 3, 4), (2, 3, 5), (2, 5, 4), (2, 3, 5), (2, 5, 4)
+    torch.manual_seed(0)
+    operands = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    assert torch.autograd.gradcheck(functions.MatrixProductFunction.apply, operands)
+    assert torch.autograd.gradgradcheck(functions.MatrixProductFunction.apply, operands)
+
+
 NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 1e-20, 3e-7, -2.5, 1e30])
 
 

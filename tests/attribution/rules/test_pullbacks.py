@@ -79,3 +79,20 @@ def test_products_and_quotients_add_up_and_can_be_differentiated():
 
     explained(pullbacks.product, torch.mul)
     explained(pullbacks.quotient, torch.div)
+
+
+@pytest.mark.parametrize(
+    "shapes", [((4, 3), (3, 5)), ((2, 4, 3), (2, 3, 5)), ((2, 3, 4, 3), (2, 3, 3, 5)), ((2, 4, 3), (3, 5))]
+)
+def test_products_of_matrices_are_those_of_any_product_and_so_are_their_derivatives(shapes):
+    torch.manual_seed(0)
+    # Heads lie in memory as a transformer has them: as views.
+    of = [torch.randn(shape, dtype=torch.float64).mT.contiguous().mT.requires_grad_() for shape in (*shapes, *shapes)]
+    sequence, reference = observed("matmul", torch.matmul, *of[:2]), observed("matmul", torch.matmul, *of[2:])
+    grad = torch.randn(reference.results[0].shape, dtype=torch.float64, requires_grad=True)
+    found, expected = (
+        pullback(sequence, reference, [grad]) for pullback in (pullbacks.matrix_product, pullbacks.product)
+    )
+    torch.testing.assert_close(found, expected)
+    slopes = [torch.autograd.grad(sum(y.cos().sum() for y in one), (grad, *of)) for one in (found, expected)]
+    torch.testing.assert_close(*slopes)

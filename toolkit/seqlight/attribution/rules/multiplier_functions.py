@@ -21,7 +21,7 @@ from seqlight.attribution.rules.special_functions import relu_secant
 
 
 def differentiate_formula(
-    formula: Function, operands: Sequence[Tensor], grad: Tensor, needed: Sequence[bool]
+    formula: Function, operands: Sequence[Tensor], grad: Tensor | Sequence[Tensor], needed: Sequence[bool]
 ) -> list[Tensor | None]:
     """Return the gradients of ``formula(*operands)`` at those operands that need one, in the graph."""
     leaves = [one for one, is_needed in zip(operands, needed, strict=True) if is_needed]
@@ -183,3 +183,32 @@ def _maximum_multiplier(at: Tensor, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tens
 
 def _maximum_formula(at: Tensor, grad: Tensor, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor) -> Tensor:
     return torch.zeros_like(x0).scatter_add(-1, at, grad * _maximum_multiplier(at, x1, x0, y1, y0))
+
+
+class MatrixProductFunction(RuleFunction):
+    """The gradients at both factors of products of matrices, half way from references to sequences.
+
+    Parameters of :meth:`forward`: the gradient at the products, and the factors, each of shape (products, ., .).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, grad: Tensor, a1: Tensor, b1: Tensor, a0: Tensor, b0: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients at `a0` and `b0`."""
+        ctx.save_for_backward(grad, a1, b1, a0, b0)
+        return _matrix_product_formula(grad, a1, b1, a0, b0)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at all five."""
+        of, (at_a, at_b) = ctx.saved_tensors, grads
+        if torch.is_grad_enabled():
+            return tuple(differentiate_formula(_matrix_product_formula, of, grads, ctx.needs_input_grad))
+        grad, a1, b1, a0, b0 = of
+        by_grad = torch.bmm(at_a, torch.lerp(b0, b1, 0.5)).baddbmm_(torch.lerp(a0, a1, 0.5), at_b)
+        # The same for both, of which the factor half way is the mean.
+        by_a, by_b = (torch.bmm(*pair).mul_(0.5) for pair in ((grad, at_b.mT), (at_a.mT, grad)))
+        return by_grad, by_a, by_b, by_a, by_b
+
+
+def _matrix_product_formula(grad: Tensor, a1: Tensor, b1: Tensor, a0: Tensor, b0: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.bmm(grad, torch.lerp(b0, b1, 0.5).mT), torch.bmm(torch.lerp(a0, a1, 0.5).mT, grad)

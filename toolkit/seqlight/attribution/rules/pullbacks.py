@@ -18,7 +18,7 @@ from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.rules.elementwise import Rescale, Rounding, rounding_error, smallest_step
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
-from seqlight.attribution.rules.multiplier_functions import ReluFunction, SmoothFunction
+from seqlight.attribution.rules.multiplier_functions import MatrixProductFunction, ReluFunction, SmoothFunction
 from seqlight.attribution.rules.special_functions import no_slope
 from seqlight.attribution.rules.where import Choose
 
@@ -116,6 +116,16 @@ def product(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) ->
         found = tuple(one * weight for one in found) if weight != 1 else found
         total = [a + b for a, b in zip(total, found, strict=True)] if total else list(found)
     return total
+
+
+def matrix_product(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
+    """Return the same for two matrices, or as many pairs as the leading dimensions have, by a node of its own."""
+    a, b = x0 = reference.operands
+    if a.ndim < 3 or a.shape[:-2] != b.shape[:-2] or a.is_complex() or reference.call.has_keywords:
+        return product(sequence, reference, grads)
+    x1 = [repeat_like(one, its) for one, its in zip(sequence.operands, x0, strict=True)]
+    found = MatrixProductFunction.apply(*(one.flatten(0, -3) for one in (grads[0], *x1, *x0)))
+    return [one.view(its.shape) for one, its in zip(found, x0, strict=True)]
 
 
 def quotient(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
