@@ -16,7 +16,7 @@ from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.elementwise import smallest_step
 from seqlight.attribution.rules.first_maxima import tie_of
-from seqlight.attribution.rules.layer_norm import layer_norm_vjp
+from seqlight.attribution.rules.layer_norm_multiplier import LayerNormMultiplierFunction
 from seqlight.attribution.rules.multiplier_functions import MaximumFunction
 from seqlight.attribution.rules.order_statistics import Row, Selection
 from seqlight.attribution.rules.pooled_windows import window_of
@@ -78,10 +78,5 @@ def softmax(rule: Softmax, sequence: Observed, reference: Observed, grads: Seque
 def layer_norm(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
     """Return the gradient at the input of layer norm, by the closed form."""
     (_, weight, _, eps), _ = reference.call.arguments()
-    rows = (_moments(one.operands[0], eps) for one in (sequence, reference))
-    return [layer_norm_vjp(grads[0], weight, *rows)]
-
-
-def _moments(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    mean = x.mean(-1, keepdim=True)
-    return x, mean, torch.rsqrt((x - mean).square().mean(-1, keepdim=True) + eps)
+    (x1,), (x0,) = sequence.operands, reference.operands
+    return [LayerNormMultiplierFunction.apply(eps, weight, grads[0], repeat_like(x1, x0), x0)]

@@ -1,0 +1,69 @@
+"""A gradient times the multiplier of layer norm as a single node of autograd's graph, with closed derivatives.
+
+A row's multiplier is a symmetric matrix, ``s' * (I - 1/N) - k / N * c' c'^T`` with ``k = (s1 * s0)^2 / s'``, in
+the terms of ``layer_norm.py``: so the gradient at the gradient is the same matrix times what arrives.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.call import RuleFunction
+from seqlight.attribution.rules.layer_norm import layer_norm_vjp
+from seqlight.attribution.rules.multiplier_functions import differentiate_formula
+
+
+class LayerNormMultiplierFunction(RuleFunction):
+    """A gradient times the multiplier of layer norm over the last dimension.
+
+    Parameters of :meth:`forward`: what is added to variances; the weight or None; the gradient and inputs.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, eps: float, weight: Tensor | None, grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
+        """Return the gradient at the inputs `x0`."""
+        one, other = moments(x1, eps), moments(x0, eps)
+        ctx.eps = eps
+        ctx.save_for_backward(weight, grad, *one, *other)
+        return layer_norm_vjp(grad, weight, one, other)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the weight, the gradient and both inputs."""
+        (g,), (weight, grad, x1, mean1, s1, x0, mean0, s0) = grads, ctx.saved_tensors
+        if torch.is_grad_enabled():
+            weights, needed = ([], ctx.needs_input_grad[2:]) if weight is None else ([weight], ctx.needs_input_grad[1:])
+            formula = partial(_formula, ctx.eps) if len(weights) else partial(_formula, ctx.eps, None)
+            found = differentiate_formula(formula, (*weights, grad, x1, x0), g, needed)
+            return None, *([] if len(weights) else [None]), *found
+        h = grad if weight is None else grad * weight
+        c1, c0, s = x1 - mean1, x0 - mean0, (s1 + s0) / 2
+        c, k, g, h = (c1 + c0).div_(2), (s1 * s0).square() / s, g - _mean(g), h - _mean(h)
+        along, rise = _mean(g * c), _mean(h * c)
+        by_h = (g * s).addcmul_(c, k * along, value=-1)
+        by_weight = None if weight is None else (by_h * grad).flatten(0, -2).sum(0)
+        by_x = (g * rise).addcmul_(h, along).mul_(k / -2)
+        by_s, by_k = _mean(g * h) / 2, along * rise * k
+        by_1, by_0 = (
+            torch.addcmul(by_x, one, (by_s - by_k * (2 / rate - 0.5 / s)) * rate**3, value=-1)
+            for one, rate in ((c1, s1), (c0, s0))
+        )
+        return None, by_weight, by_h if weight is None else by_h.mul_(weight), by_1, by_0
+
+
+def _mean(x: Tensor) -> Tensor:
+    return x.mean(-1, keepdim=True)
+
+
+def moments(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows, their means and the reciprocal roots of their variances, in the graph."""
+    mean = _mean(x)
+    return x, mean, torch.rsqrt(_mean((x - mean).square()) + eps)
+
+
+def _formula(eps: float, weight: Tensor | None, grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
+    return layer_norm_vjp(grad, weight, moments(x1, eps), moments(x0, eps))
