@@ -96,3 +96,20 @@ def test_products_of_matrices_are_those_of_any_product_and_so_are_their_derivati
     torch.testing.assert_close(found, expected)
     slopes = [torch.autograd.grad(sum(y.cos().sum() for y in one), (grad, *of)) for one in (found, expected)]
     torch.testing.assert_close(*slopes)
+
+
+@pytest.mark.parametrize("name", ["gelu", "silu", "sigmoid"])
+def test_slopes_of_smooth_activations_by_a_kernel_give_the_derivatives_of_autograd(name):
+    torch.manual_seed(0)
+    of = [torch.randn(200).requires_grad_() for _ in range(3)]
+    with torch.no_grad():
+        of[1].copy_(of[0] + of[1].sign() * (0.3 + of[1].abs()))
+    function = torch.sigmoid if name == "sigmoid" else getattr(torch.nn.functional, name)
+
+    def derivatives(of):
+        call = observed(name, function, of[0]), observed(name, function, of[1])
+        return torch.autograd.grad(pullbacks.rescale(ELEMENTWISE[name], *call, [of[2]])[0].sum(), of)
+
+    wide = derivatives([one.detach().double().requires_grad_() for one in of])
+    for one, other in zip(derivatives(of), wide, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5)

@@ -19,6 +19,7 @@ from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.rules.elementwise import Rescale, Rounding, rounding_error, smallest_step
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
 from seqlight.attribution.rules.multiplier_functions import MatrixProductFunction, ReluFunction, SmoothFunction
+from seqlight.attribution.rules.smooth_activations import SmoothActivation
 from seqlight.attribution.rules.special_functions import no_slope
 from seqlight.attribution.rules.where import Choose
 
@@ -59,7 +60,7 @@ def rescale(rule: Rescale, sequence: Observed, reference: Observed, grads: Seque
         return [ReluFunction.apply(grads[0], x1, x0)]
     if sequence.call.name in SMOOTH:
         function, near = reference.call, _near(x0.dtype)
-        at = partial(slope, function)
+        at = partial(_slope_by, rule, function)
         return [SmoothFunction.apply(function, at, near, grads[0], x1, x0, y1.detach(), y0.detach())]
     dx, dy = x1 - x0, y1 - y0
     with torch.no_grad():
@@ -85,6 +86,13 @@ def _is_rounding(rounding: Rounding, x1: Tensor, y1: Tensor, dx: Tensor, dy: Ten
     error = rounding_error(dx.dtype, rounding)
     size = (x1 if rounding is Rounding.INPUT else y1).abs() + (tangent * x1).abs()
     return (dy - tangent * dx).abs() < size * error
+
+
+def _slope_by(rule: Rescale, call: Call, x: Tensor) -> Tensor:
+    """Return the same as :func:`slope`, by a kernel if there is one and no graph."""
+    is_one = isinstance(rule, SmoothActivation) and not torch.is_grad_enabled()
+    found = rule.slope_at(call, x) if is_one else None  # type: ignore[attr-defined]
+    return slope(call, x) if found is None else found
 
 
 def slope(call: Call, x: Tensor) -> Tensor:

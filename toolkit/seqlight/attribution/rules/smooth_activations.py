@@ -44,6 +44,14 @@ class SmoothActivation(Rescale):
         threshold, error = smallest_step(x.dtype), rounding_error(x.dtype, self.rounding)
         return partial(kernel, kind=self.kind(call), threshold=threshold, rounding_error=error)
 
+    def slope_at(self, call: Call, x: Tensor) -> Tensor | None:
+        """Return the slope at `x`, without a graph, where a kernel finds it; an infinite one counts as 0."""
+        assert self.kind is not None
+        activation = kernel_for("smooth_activations.activation", x.device.type, x.dtype)
+        if activation is None or not suits(x):
+            return None
+        return activation(x.detach(), self.kind(call))[1].nan_to_num_(0, 0, 0)  # type: ignore[no-any-return]
+
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep input, output and slope; the input alone where a kernel needs no more."""
         assert self.kind is not None
