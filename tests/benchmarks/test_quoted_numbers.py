@@ -43,6 +43,20 @@ def test_long_ranges_beside_both_passes():
     check(page, f"over 50 and 200 positions, {of['sparsemax']} for sparsemax and {of['entmax']} for entmax")
 
 
+def test_mutagenesis_beside_the_whole_and_tangermeme():
+    jobs = [read_results("speed_mutagenesis")["jobs"][name] for name in ("basset-like", "bpnet-like")]
+    assert [(one["shape"][-1], one["positions"][1] - one["positions"][0]) for one in jobs] == [(600, 600), (2114, 300)]
+    whole, fast = ([one[f"times_faster_than_{by}"]["least"] for one in jobs] for by in ("in_full", "tangermeme_fast"))
+    page = DOCS / "mutagenesis.md"
+    check(page, f"takes a network like Basset {whole[0]:.0f} times less time than in full, and 300 positions of 2,114 one")
+    check(page, f"like BPNet {whole[1]:.0f} times less; tangermeme's fast way takes {fast[0]:.1f} and {fast[1]:.1f} times as long")
+
+
+def test_the_ledger_beside_the_plain_call():
+    shares = [100 * (one["ledger_over_plain"] - 1) for one in read_results("layers")["models"]]
+    check(DOCS / "layers.md", f"The ledger takes {from_to(shares)} % longer than the plain call")
+
+
 def test_memory_and_disk_of_a_track_of_a_human_genome():
     whole = read_results("track_memory")["runs"]["all"]
     page = DOCS / "how_to" / "genome_track.md"
