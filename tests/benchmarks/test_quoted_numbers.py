@@ -47,9 +47,9 @@ def test_mutagenesis_beside_the_whole_and_tangermeme():
     jobs = [read_results("speed_mutagenesis")["jobs"][name] for name in ("basset-like", "bpnet-like")]
     assert [(one["shape"][-1], one["positions"][1] - one["positions"][0]) for one in jobs] == [(600, 600), (2114, 300)]
     whole, fast = ([one[f"times_faster_than_{by}"]["least"] for one in jobs] for by in ("in_full", "tangermeme_fast"))
-    page = DOCS / "mutagenesis.md"
-    check(page, f"takes a network like Basset {whole[0]:.0f} times less time than in full, and 300 positions of 2,114 one")
-    check(page, f"like BPNet {whole[1]:.0f} times less; tangermeme's fast way takes {fast[0]:.1f} and {fast[1]:.1f} times as long")
+    page, beside = DOCS / "mutagenesis.md", f"{fast[0]:.1f} and {fast[1]:.1f} times as long"
+    check(page, f"takes a network like Basset {whole[0]:.0f} times less time than in full, and 300 positions of 2,114")
+    check(page, f"one like BPNet {whole[1]:.0f} times less; tangermeme's fast way takes {beside}")
 
 
 def test_the_ledger_beside_the_plain_call():
