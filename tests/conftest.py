@@ -25,7 +25,7 @@ from toy_genome import genome as genome
 from triton_interpreter import ignore_without_triton
 
 # No deadline, since a first call may load or compile something; the same examples in each run.
-settings.register_profile("seqlight", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("seqlight", deadline=None, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=500)  # pytest --hypothesis-profile thorough
 settings.load_profile("seqlight")
 
