@@ -19,13 +19,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 from harness import count_argument, describe_machine, write_results
+from recurrent import BATCH, CHANNELS, REFERENCES, SEQUENCES, passes
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-import seqlight as sl
 from seqlight.studies.suites.architectures.mamba import Mamba
 
-SEQUENCES, REFERENCES, BATCH, CHANNELS = 4, 20, 64, 32
 SIZES = ((32, 30), (32, 300), (320, 30))
 SCANS = (64, 128, 256, 512)
 ROWS = (50, 200)
@@ -109,24 +108,10 @@ class Attention(nn.Module):
 def measure(make: Callable[[], nn.Module], positions: int, dtype: torch.dtype, rounds: int) -> dict[str, Any]:
     """Return the least seconds of the processor of both, and their ratio."""
     torch.manual_seed(0)
-    model = make().to(dtype).requires_grad_(False).eval()
-    X = sl.random_one_hot((SEQUENCES, 4, positions), random_state=0).to(dtype)
-    references = sl.random_one_hot((SEQUENCES * REFERENCES, 4, positions), random_state=1).to(dtype)
-
-    def floor() -> None:
-        with torch.no_grad():
-            model(X)
-        for rows in references.split(BATCH):
-            leaf = rows.clone().requires_grad_()
-            model(leaf).sum().backward()
-
-    def ours() -> None:
-        pairs = references.view(SEQUENCES, REFERENCES, 4, positions)
-        sl.deep_lift_shap(model, X, references=pairs, batch_size=BATCH, device="cpu", dtype=str(dtype)[6:])
-
-    least = {"floor": _seconds(floor), "ours": _seconds(ours)}  # the first calls warm up what is not large
+    calls = passes(make(), positions, dtype)
+    least = {name: _seconds(call) for name, call in calls.items()}  # the first calls warm up what is not large
     for _ in range(rounds if least["floor"] < LONG else 0):
-        least = {name: min(least[name], _seconds(call)) for name, call in (("floor", floor), ("ours", ours))}
+        least = {name: min(least[name], _seconds(call)) for name, call in calls.items()}
     return {"seconds": least, "ours_over_floor": least["ours"] / least["floor"]}
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -59,10 +59,9 @@ def integrated() -> Iterator[None]:
         table.update(own)
 
 
-def measure(kind: str, size: int, positions: int, dtype: torch.dtype, rounds: int) -> dict[str, Any]:
-    """Return the least seconds of each, and ours and those before over the floor."""
-    torch.manual_seed(0)
-    model = Network(kind, size).to(dtype).requires_grad_(False).eval()
+def passes(model: nn.Module, positions: int, dtype: torch.dtype) -> dict[str, Callable[[], None]]:
+    """Return calls of the floor and of ours, on the same sequences and references."""
+    model.to(dtype).requires_grad_(False).eval()
     X = sl.random_one_hot((SEQUENCES, 4, positions), random_state=0).to(dtype)
     references = sl.random_one_hot((SEQUENCES * REFERENCES, 4, positions), random_state=1).to(dtype)
 
@@ -77,11 +76,18 @@ def measure(kind: str, size: int, positions: int, dtype: torch.dtype, rounds: in
         pairs = references.view(SEQUENCES, REFERENCES, 4, positions)
         sl.deep_lift_shap(model, X, references=pairs, batch_size=BATCH, device="cpu", dtype=str(dtype)[6:])
 
+    return {"floor": floor, "ours": ours}
+
+
+def measure(kind: str, size: int, positions: int, dtype: torch.dtype, rounds: int) -> dict[str, Any]:
+    """Return the least seconds of each, and ours and those before over the floor."""
+    torch.manual_seed(0)
+    calls = passes(Network(kind, size), positions, dtype)
+
     def before() -> None:
         with integrated():
-            ours()
+            calls["ours"]()
 
-    calls = {"floor": floor, "ours": ours}
     if size * positions <= 1000 and dtype == torch.float32:
         calls["before"] = before
     least = {name: timing.least for name, timing in time_in_turn(calls, rounds).items()}
