@@ -10,11 +10,12 @@ from typing import Any, TypeAlias
 from torch import Tensor
 
 from seqlight.attribution.references import ReferenceFunction
-from seqlight.attribution.targets import SingleTarget, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, kind_of
 from seqlight.metrics.motif_share import require_window
 from seqlight.sequence.checks import require_dense
 from seqlight.sequence.shuffles import dinucleotide_shuffle, shuffle
+from seqlight.targets.contrast import SingleTarget
 from seqlight.targets.registry import as_target
 from seqlight_callbacks.probes import read_array
 

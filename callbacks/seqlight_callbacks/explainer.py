@@ -11,10 +11,10 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.targets import SingleTarget
 from seqlight.lit.collectives import run_on_all_ranks, split_among_ranks
 from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
+from seqlight.targets.contrast import SingleTarget
 from seqlight_callbacks.arguments import InputFunction
 from seqlight_callbacks.explained_model import InputAdapter, select_model
 from seqlight_callbacks.failures import prefix_errors

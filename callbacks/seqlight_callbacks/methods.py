@@ -14,10 +14,11 @@ from seqlight.attribution.methods.deeplift_explanation import attribute
 from seqlight.attribution.methods.gradients import input_x_gradient
 from seqlight.attribution.methods.integrated_gradient import integrated_gradients
 from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis
-from seqlight.attribution.targets import Target, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.predict import predict
 from seqlight.prediction.process_settings import EAGER
+from seqlight.targets.contrast import Target
 
 if TYPE_CHECKING:
     import pandas as pd

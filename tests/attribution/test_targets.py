@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from seqlight.attribution.targets import Contrast, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, UnsupportedOperation
 from seqlight.targets import Counts
+from seqlight.targets.contrast import Contrast
 
 pytestmark = pytest.mark.accelerator
 

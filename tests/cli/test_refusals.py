@@ -4,10 +4,10 @@ import errno
 
 import pytest
 
-from seqlight.attribution.output_entries import require_one_tensor
 from seqlight.cli.refusals import ADVICE, describe_error, describe_mismatch
 from seqlight.errors import DiskError, InputError, UnsupportedOperation
 from seqlight.targets import Column, parse
+from seqlight.targets.output_entries import require_one_tensor
 
 
 @pytest.mark.parametrize("number", sorted(ADVICE), ids=errno.errorcode.get)

@@ -57,7 +57,6 @@ if TYPE_CHECKING:
     from seqlight.attribution.methods.hypothetical import hypothetical_attributions as hypothetical_attributions
     from seqlight.attribution.methods.integrated_gradient import integrated_gradients as integrated_gradients
     from seqlight.attribution.methods.mutagenesis import saturation_mutagenesis as saturation_mutagenesis
-    from seqlight.attribution.targets import Contrast as Contrast
     from seqlight.datasets.array_dataset import ArrayDataset as ArrayDataset
     from seqlight.datasets.fasta_dataset import FastaDataset as FastaDataset
     from seqlight.datasets.genome_dataset import GenomeDataset as GenomeDataset
@@ -127,6 +126,7 @@ if TYPE_CHECKING:
     from seqlight.sequence.shuffles import dinucleotide_shuffle as dinucleotide_shuffle
     from seqlight.sequence.shuffles import randomize as randomize
     from seqlight.sequence.shuffles import shuffle as shuffle
+    from seqlight.targets.contrast import Contrast as Contrast
 
 _CONTENTS = {
     "seqlight.sequence.one_hot": ("random_one_hot", "one_hot_encode", "characters", "reverse_complement"),
@@ -138,7 +138,7 @@ _CONTENTS = {
     "seqlight.attribution.methods.deeplift_explanation": ("attribute",),
     "seqlight.attribution.methods.differentiable": ("differentiable_attributions",),
     "seqlight.attribution.explanation": ("Explanation",),
-    "seqlight.attribution.targets": ("Contrast",),
+    "seqlight.targets.contrast": ("Contrast",),
     "seqlight.attribution.audit.model_audit": ("audit",),
     "seqlight.attribution.audit.result": ("Audit",),
     "seqlight.attribution.methods.mutagenesis": ("saturation_mutagenesis",),

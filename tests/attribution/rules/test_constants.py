@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 import seqlight as sl
-from seqlight.attribution.rules.constants import hold
 from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError
+from seqlight.targets.constant_parts import hold
 
 X = sl.random_one_hot((3, 4, 12), random_state=0)
 

@@ -2,56 +2,28 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqlight.attribution.output_entries import (
+from seqlight.errors import InputError
+from seqlight.prediction.ensemble import Ensemble, copy_inputs
+from seqlight.sequence.checks import require_dense
+from seqlight.targets.contrast import Contrast, SingleTarget, Target
+from seqlight.targets.output_entries import (
+    as_index,
     as_table,
+    column_of,
     entries_at,
     entry_at,
     require_numbers,
     require_one_tensor,
-    require_within,
 )
-from seqlight.errors import InputError
-from seqlight.prediction.ensemble import Ensemble, copy_inputs
-from seqlight.sequence.checks import require_dense
-
-
-@dataclass(frozen=True, eq=False)
-class Contrast:
-    """The difference of two targets, to explain what distinguishes them.
-
-    Parameters
-    ----------
-    a, b : int, tuple of int, torch.Tensor, numpy.ndarray, callable or str
-        Single targets, as in :func:`seqlight.attribute`; what is explained is `a` minus `b`.
-
-    Examples
-    --------
-    >>> import seqlight as sl
-    >>> sl.Contrast(0, 1)
-    Contrast(a=0, b=1)
-    """
-
-    a: SingleTarget
-    b: SingleTarget
-
-
-Index: TypeAlias = int | np.integer[Any]
-# Contrast first and Callable before Tensor: a parser of YAML takes what returns a tensor for a factory of it.
-SingleTarget: TypeAlias = (
-    Contrast | Index | tuple[Index, ...] | Callable[[Any], Tensor] | Tensor | NDArray[np.integer[Any]] | str
-)
-Target: TypeAlias = SingleTarget | list[SingleTarget]
+from seqlight.targets.registry import read_text
 
 
 class Targets:
@@ -138,45 +110,6 @@ class Targets:
         return torch.stack(each).mean(dim=0)
 
 
-def read_entry(index: Index | tuple[Index, ...], y: Tensor) -> Tensor:
-    """Return the number at a column, or at a place in an output of more dimensions, of each row; shape (rows,).
-
-    Raises
-    ------
-    InputError
-        If the output has no such place.
-
-    Examples
-    --------
-    >>> read_entry((1, 0), torch.arange(8).view(2, 2, 2))
-    tensor([2, 6])
-    """
-    with torch._C.DisableTorchFunction():
-        rows = len(y) if y.ndim else 1
-    target = _normalized(index, rows)
-    return _read(target, y, torch.empty(rows, device="cpu"))
-
-
-def read_text(target: Target) -> Target:
-    """Return the target that a text stands for, as :func:`seqlight.targets.parse` does, and any other unchanged.
-
-    Raises
-    ------
-    InputError
-        If a text stands for none.
-
-    Examples
-    --------
-    >>> str(read_text("Counts(head=1)")), read_text(3)
-    ('counts(head=1)', 3)
-    """
-    if not isinstance(target, str):
-        return target
-    # By its name: the room of named targets lies above this one, and other packages name theirs there, too.
-    found: Target = import_module("seqlight.targets.registry").parse(target)
-    return found
-
-
 def sequence_of_rows(first: int, last: int, n: int) -> Tensor:
     """Return the sequence of each row, where each of ``first <= i < last`` has `n`; int64, shape (rows,).
 
@@ -203,13 +136,13 @@ def _normalized(target: SingleTarget, rows: int) -> SingleTarget:
         target = read_text(target)  # type: ignore[assignment]  # a list is refused below
     if isinstance(target, Contrast):
         return Contrast(_normalized(target.a, rows), _normalized(target.b, rows))
-    index = _index(target)
+    index = as_index(target)
     if index is not None:
         return index
     if isinstance(target, Tensor | np.ndarray):
         return _per_sequence(target, rows)
     if isinstance(target, tuple):
-        indices = [_index(one) for one in target]
+        indices = [as_index(one) for one in target]
         found = tuple(one for one in indices if one is not None)
         if len(found) == len(indices):
             return found
@@ -221,18 +154,6 @@ def _normalized(target: SingleTarget, rows: int) -> SingleTarget:
         f"target is {target!r}: expected a number, a tuple of numbers, a tensor with a number for each sequence, "
         "a Contrast, a function of the output, or a list of these."
     )
-
-
-def _index(one: Any) -> int | None:
-    """Return an integer of any library as an int, and None for anything else."""
-    # To PyTorch a tensor of shape (1,) is an index; here it is the target of a single sequence.
-    # Earlier releases of NumPy take their booleans for indices.
-    if isinstance(one, bool | np.bool_) or getattr(one, "ndim", None) or getattr(one, "dtype", None) == torch.bool:
-        return None
-    try:
-        return operator.index(one)
-    except TypeError:
-        return None
 
 
 def _per_sequence(target: Tensor | NDArray[Any], rows: int) -> Tensor:
@@ -264,10 +185,6 @@ def _read(target: SingleTarget, output: Any, rows: Tensor) -> Tensor:
         return entry_at(y, tuple(map(int, target)), len(rows))
     if isinstance(target, Tensor) and target.ndim == 2:
         return entries_at(y, target[rows].to(torch.int64))
-    y = as_table(y, len(rows))
     if isinstance(target, Tensor):
-        return entries_at(y, target[rows].to(torch.int64).unsqueeze(1))
-    column = int(target)
-    with torch._C.DisableTorchFunction():
-        require_within(column, y.shape[1])
-    return y[:, column]
+        return entries_at(as_table(y, len(rows)), target[rows].to(torch.int64).unsqueeze(1))
+    return column_of(y, int(target), len(rows))

@@ -21,7 +21,7 @@ from seqlight.attribution.layer_explainer import LayerExplainer, make_taps
 from seqlight.attribution.member_spread import SPREAD
 from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.targets import Target, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, ReferencesWarning
 from seqlight.lit.model_factory import as_model
 from seqlight.lit.row_arguments import require_rows, select_rows, target_of_rows
@@ -35,6 +35,7 @@ from seqlight.results.fingerprints import describe_argument, require_identity
 from seqlight.results.results import Results
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.targets.contrast import Target
 from seqlight.targets.named_target import NamedTarget
 from seqlight.targets.registry import as_target
 

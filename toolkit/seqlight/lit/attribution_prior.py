@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from seqlight.attribution.methods.differentiable import attributions_and_outputs
 from seqlight.attribution.references import ReferenceFunction
-from seqlight.attribution.targets import Contrast, Target, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, SeqlightWarning, kind_of
 from seqlight.lit.penalties import Distance, Fourier, Sparsity, Window
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.targets.contrast import Contrast, Target
 from seqlight.targets.named_target import NamedTarget
 from seqlight.targets.registry import as_target
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.attribution.targets import Contrast
 from seqlight.errors import InputError
+from seqlight.targets.contrast import Contrast
 
 
 def target_of_rows(target: Any, ids: NDArray[np.int64] | None) -> Any:

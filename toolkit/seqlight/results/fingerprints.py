@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Subset, TensorDataset, default_collate
 
-from seqlight.attribution.targets import Contrast
 from seqlight.errors import InputError
 from seqlight.results.identity.arrays import digest_of, digest_of_array
 from seqlight.results.identity.description import Description
 from seqlight.results.identity.origins import Origin, name_of, origin_of
+from seqlight.targets.contrast import Contrast
 from seqlight.targets.named_target import NamedTarget
 
 # Fingerprints of another version are not compared. Version 1 did not include globals and attributes.

@@ -9,11 +9,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.targets import SingleTarget
 from seqlight.errors import InputError, kind_of
 from seqlight.results.identity.modules import uncompiled
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.studies.selected_output import select_output, select_target
+from seqlight.targets.contrast import SingleTarget
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from seqlight.attribution.targets import SingleTarget, Target, Targets, read_text
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, kind_of
 from seqlight.results.identity.description import Description
+from seqlight.targets.contrast import SingleTarget, Target
+from seqlight.targets.registry import read_text
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.references import ReferenceFunction
-from seqlight.attribution.targets import SingleTarget
 from seqlight.errors import InputError, kind_of
 from seqlight.files.digests import digest
 from seqlight.files.folder import as_folder, require_writable
@@ -37,6 +36,7 @@ from seqlight.studies.results import StudyResults
 from seqlight.studies.schedule import CellPlan, RunSettings, Schedule
 from seqlight.studies.selected_output import what_is_read
 from seqlight.studies.workers.parcel import to_bytes
+from seqlight.targets.contrast import SingleTarget
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 VERSIONS = ("seqlight", "torch", "numpy")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from seqlight.attribution.targets import Contrast
 from seqlight.targets.column import Column
+from seqlight.targets.contrast import Contrast
 from seqlight.targets.counts import Counts
 from seqlight.targets.log_odds import LogOdds
 from seqlight.targets.named_target import NamedTarget

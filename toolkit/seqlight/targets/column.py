@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from seqlight.attribution.targets import read_entry
 from seqlight.targets.heads import Head, require_head, select_head
 from seqlight.targets.named_target import NamedTarget
+from seqlight.targets.output_entries import read_entry
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from seqlight.attribution.targets import read_entry
 from seqlight.errors import InputError
 from seqlight.targets.heads import (
     Head,
@@ -20,6 +19,7 @@ from seqlight.targets.heads import (
     shape_of,
 )
 from seqlight.targets.named_target import NamedTarget
+from seqlight.targets.output_entries import read_entry
 
 Given = Literal["logits", "binary logits", "probabilities"]
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from seqlight.attribution.rules.constants import hold
+from seqlight.targets.constant_parts import hold
 from seqlight.targets.heads import Head, as_tracks, require_head, require_index, require_one_of, require_task, shape_of
 from seqlight.targets.named_target import NamedTarget
 

@@ -10,9 +10,9 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from seqlight.attribution.targets import Contrast, Target
 from seqlight.errors import InputError, kind_of
 from seqlight.targets.column import Column
+from seqlight.targets.contrast import Contrast, Target
 from seqlight.targets.counts import Counts
 from seqlight.targets.log_odds import LogOdds
 from seqlight.targets.named_target import NamedTarget
@@ -73,6 +73,22 @@ def as_target(value: Any) -> Target:
     read = as_target if made is Contrast else _as_value
     found: Target = _make(made, path, [], {name: read(one) for name, one in arguments.items()})
     return found
+
+
+def read_text(target: Target) -> Target:
+    """Return the target that a text stands for, as :func:`parse` does, and any other unchanged.
+
+    Raises
+    ------
+    InputError
+        If a text stands for none.
+
+    Examples
+    --------
+    >>> str(read_text("Counts(head=1)")), read_text(3)
+    ('counts(head=1)', 3)
+    """
+    return parse(target) if isinstance(target, str) else target
 
 
 def parse(text: str) -> Target:

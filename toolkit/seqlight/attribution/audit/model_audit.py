@@ -16,7 +16,7 @@ from seqlight.attribution.audit.operations import AuditedCall
 from seqlight.attribution.audit.pair_auditor import AuditedPair, PairAuditor
 from seqlight.attribution.audit.result import Audit
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.targets import Target, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, IntegratedWarning, SeqlightError, UnsupportedOperation
 from seqlight.prediction.arguments import HALF
 from seqlight.prediction.batch_size import BatchSize
@@ -25,6 +25,7 @@ from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.process_settings import ProcessSetting
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.targets.contrast import Target
 
 # How many sequences are explained; a model treats the others in the same way.
 SEQUENCES = 4

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlight.attribution.targets import Target
 from seqlight.errors import InputError, kind_of
 from seqlight.sequence.checks import require_dense, require_tensor
+from seqlight.targets.contrast import Target
 
 
 def as_tensors(inputs: Any) -> tuple[Tensor, ...]:

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from seqlight.attribution.contributions import Block, Pairs
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.explainer import Explainer
-from seqlight.attribution.targets import Target, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.errors import ConvergenceError, UnsupportedOperation
 from seqlight.prediction.batch_size import BatchSize
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
 from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.float32_precision import Precision, hold_precision
+from seqlight.targets.contrast import Target
 
 # From multipliers, inputs and baselines, each a tuple with a row for each pair, to attributions of each input.
 AttributionFunction = Callable[[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...]]

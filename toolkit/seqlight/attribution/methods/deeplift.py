@@ -14,7 +14,7 @@ from seqlight.attribution.convergence import ConvergenceCheck
 from seqlight.attribution.ensemble_explainer import make_explainer
 from seqlight.attribution.reductions import keep_multipliers, reduce_to_mean
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.targets import Target, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
@@ -22,6 +22,7 @@ from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.progress import open_progress
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.targets.contrast import Target
 
 
 class AttributionsAndReferences(NamedTuple):

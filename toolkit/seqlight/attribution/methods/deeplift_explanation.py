@@ -18,12 +18,13 @@ from seqlight.attribution.explanation_builder import build_explanation
 from seqlight.attribution.layer_explainer import LayerExplainer, Layers, make_taps
 from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.targets import Target, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.targets.contrast import Target
 
 
 def attribute(

@@ -23,7 +23,7 @@ from seqlight.attribution.engine.switches import Phase
 from seqlight.attribution.engine.visibility import make_visible, refuse_hidden, refuse_quantised
 from seqlight.attribution.model_inputs import repeat_rows
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.targets import Target, Targets, sequence_of_rows
+from seqlight.attribution.targets import Targets, sequence_of_rows
 from seqlight.errors import InputError, UnsupportedOperation
 from seqlight.prediction.arguments import require_inputs, require_module
 from seqlight.prediction.borrowed_model.borrow import device_of, floating_dtype
@@ -31,6 +31,7 @@ from seqlight.prediction.borrowed_model.random_generators import preserve_genera
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.sequence.checks import require_count, require_rank_3
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.targets.contrast import Target
 
 
 def differentiable_attributions(

@@ -16,7 +16,7 @@ from seqlight.attribution.gradient_context import (
     require_gradient,
     without_cudnn_recurrence,
 )
-from seqlight.attribution.targets import Target, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.float32_precision import Precision, hold_precision
@@ -24,6 +24,7 @@ from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.progress import open_progress
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
+from seqlight.targets.contrast import Target
 
 
 def input_x_gradient(

@@ -22,7 +22,7 @@ from seqlight.attribution.gradient_context import (
 from seqlight.attribution.reductions import Reduction
 from seqlight.attribution.reference_count import ReferenceSampler
 from seqlight.attribution.references import ReferenceFunction, References
-from seqlight.attribution.targets import Target, Targets, read_text
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
@@ -30,6 +30,8 @@ from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.targets.contrast import Target
+from seqlight.targets.registry import read_text
 
 METHODS = ("gausslegendre", "riemann_left", "riemann_right", "riemann_middle", "riemann_trapezoid")
 

@@ -13,7 +13,7 @@ from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.methods.mutant_grid import MutantGrid, find_region
 from seqlight.attribution.methods.mutant_outputs import MutantOutputs
 from seqlight.attribution.methods.pair_grid import PairGrid
-from seqlight.attribution.targets import Target, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, UnsupportedOperation, kind_of
 from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.batch_size import AskedBatchSize
@@ -24,6 +24,7 @@ from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.outputs import map_structure
 from seqlight.prediction.progress import open_progress
 from seqlight.sequence.checks import require_dense
+from seqlight.targets.contrast import Target
 
 
 class MutagenesisOutputs(NamedTuple):

@@ -9,15 +9,8 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, ObserveFunction
-from seqlight.attribution.calls.function_bodies import as_operation
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.calls.record import Snapshot
-
-
-@as_operation
-def hold(x: Tensor) -> Tensor:
-    """Return `x` without a gradient; where sequences are compared with references, that of the sequence for both."""
-    return x.detach()
 
 
 class Constant:
@@ -33,7 +26,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Hold(Constant):
-    """The rule of :func:`hold`: references get what their sequence had, so that only the rest differs."""
+    """The rule of ``targets.constant_parts.hold``: references get what their sequence had; only the rest differs."""
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:
         """Return what was kept, for each reference of a sequence."""

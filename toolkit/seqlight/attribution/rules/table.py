@@ -36,7 +36,7 @@ from seqlight.attribution.rules import (
 )
 from seqlight.attribution.rules.atan2 import Atan2
 from seqlight.attribution.rules.comparisons import Compare
-from seqlight.attribution.rules.constants import Hold, hold
+from seqlight.attribution.rules.constants import Hold
 from seqlight.attribution.rules.elementwise import Rescale, Rounding
 from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.operation_names import IN_PLACE_OPERATORS, spellings
@@ -59,6 +59,7 @@ from seqlight.attribution.rules.special_functions import (
 from seqlight.attribution.rules.table_entry import Entry, Treatment
 from seqlight.attribution.rules.unpooling import Unpool, max_unpool, put
 from seqlight.attribution.rules.where import Choose, condition, greater_or_equal, less_or_equal
+from seqlight.targets.constant_parts import hold
 
 T = TypeVar("T")
 

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from seqlight.attribution.methods.deeplift import deep_lift_shap
 from seqlight.attribution.references import dinucleotide_shuffles
-from seqlight.attribution.targets import Contrast, Targets
+from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError
 from seqlight.prediction.arguments import require_args, require_rows
 from seqlight.sequence.checks import require_count, require_one_hot
 from seqlight.sequence.random_streams import LARGEST_SEED, seed
+from seqlight.targets.contrast import Contrast
 
 
 def shuffled_control(

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.references import ReferenceFunction
-from seqlight.attribution.targets import Target
 from seqlight.errors import InputError
 from seqlight.files.digests import digest
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.studies.golden.golden_difference import changed_facts, golden_difference
 from seqlight.studies.golden.golden_record import GoldenRecord, read_golden, record_attributions, record_model
+from seqlight.targets.contrast import Target
 
 FOLDER = "attribution_golden"
 OPTION = "--attribution-golden-update"

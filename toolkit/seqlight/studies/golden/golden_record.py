@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.methods.deeplift_explanation import attribute
 from seqlight.attribution.references import ReferenceFunction
-from seqlight.attribution.targets import Target
 from seqlight.errors import InputError, kind_of
 from seqlight.files.atomic import atomic_write
 from seqlight.formats.npz import map_array
 from seqlight.results.identity.arrays import digest_of_array
 from seqlight.results.identity.description import Description
 from seqlight.sequence.shuffles import dinucleotide_shuffle
+from seqlight.targets.contrast import Target
 
 FORMAT = 1
 

@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
+import operator
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seqlight.errors import InputError, UnsupportedOperation, kind_of
 from seqlight.prediction.inputs import to_device
 from seqlight.sequence.checks import require_dense
+from seqlight.targets.contrast import Index
+
+
+def read_entry(index: Index | tuple[Index, ...], y: Tensor) -> Tensor:
+    """Return the number at a column, or at a place in an output of more dimensions, of each row; shape (rows,).
+
+    Raises
+    ------
+    InputError
+        If the output has no such place, or `index` holds anything but whole numbers.
+
+    Examples
+    --------
+    >>> read_entry((1, 0), torch.arange(8).view(2, 2, 2))
+    tensor([2, 6])
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    with torch._C.DisableTorchFunction():
+        rows = len(y) if y.ndim else 1
+    found = tuple(whole for one in parts if (whole := as_index(one)) is not None)
+    if len(found) < len(parts):
+        raise InputError(f"index is {index!r}: expected a whole number, or a tuple of whole numbers.")
+    return entry_at(y, found, rows) if isinstance(index, tuple) else column_of(y, found[0], rows)
+
+
+def as_index(one: Any) -> int | None:
+    """Return an integer of any library as an int, and None for anything else."""
+    # To PyTorch a tensor of shape (1,) is an index; here it is the target of a single sequence.
+    # Earlier releases of NumPy take their booleans for indices.
+    if isinstance(one, bool | np.bool_) or getattr(one, "ndim", None) or getattr(one, "dtype", None) == torch.bool:
+        return None
+    try:
+        return operator.index(one)
+    except TypeError:
+        return None
+
+
+def column_of(y: Tensor, column: int, rows: int) -> Tensor:
+    """Return a column of an output, which :func:`as_table` makes a table; shape (rows,)."""
+    y = as_table(y, rows)
+    with torch._C.DisableTorchFunction():
+        require_within(column, y.shape[1])
+    return y[:, column]
 
 
 def as_table(y: Tensor, rows: int) -> Tensor:
