@@ -243,3 +243,30 @@ def test_what_is_refused(folder, capsys):
     assert {path.name: path.read_bytes() for path in (folder / "found").glob("*.*") if path.is_file()} == kept
     assert (folder / "a file").read_text() == "mine"
     assert not (folder / "no").exists()
+
+
+def test_the_ledger_of_layers(folder, X, capsys):
+    job = ["attribute", "--data", "peaks.bed", "--genome", "toy.fa", "--n-shuffles", "3"]
+    run(*job, "--layers", "all", "--out", "whole")
+    assert "ledger: whole/ledger.tsv" in capsys.readouterr().out.splitlines()
+    expected = sl.attribute(network(), X, layers=True, n_shuffles=3, random_state=0, device="cpu").ledger
+    table = pd.read_csv("whole/ledger.tsv", sep="\t", keep_default_na=False)
+    pd.testing.assert_frame_equal(table, expected, rtol=1e-5, atol=1e-6)
+    for names in ("conv", "conv head"):
+        out = names.replace(" ", "_")
+        run(*job, "--layers", *names.split(), "--out", out)
+        found = sl.open_results(out)
+        assert found["layer_conv"].shape == (3, 3, LENGTH)
+        assert found.ledger["layer"].tolist() == names.split()
+
+
+def test_layers_of_a_configuration_and_those_that_are_none(folder, capsys):
+    (folder / "attribute.yaml").write_text("layers: true\nn_shuffles: 2\ndata: peaks.bed\ngenome: toy.fa\n")
+    run("attribute", "--config", "attribute.yaml", "--out", "out")
+    assert sl.open_results("out").manifest.method["layers"] is True
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        run("attribute", "--config", "attribute.yaml", "--layers", "body", "--out", "other")
+    assert stop.value.code != 0
+    assert "layers names 'body', which is no module of the model: its modules are 'conv', 'head'" in capsys.readouterr().err
+    assert not (folder / "other").exists()

@@ -342,5 +342,6 @@ def test_the_ledger_of_each_row(trainer, n_shuffles):
     for k, name in enumerate(names):
         torch.testing.assert_close(found[name], expected.layer_totals[..., k].nanmean(-1), rtol=0, atol=1e-12)
     torch.testing.assert_close(found["total_layers.2"], expected.differences, rtol=0, atol=1e-12)
+    assert found["ledger_moments"].shape == (len(X), 2, len(names), 3)
     assert module.method()["layers"] is True
     assert DeepLiftShapModule(Net(), layers=False).method() == DeepLiftShapModule(Net()).method()

@@ -140,14 +140,11 @@ class Explanation:
         ['0', '1', '2']
         """
         # Here, since pandas takes a while to load.
-        from seqlight.attribution.layer_ledger import ledger_table, tables_of_targets
+        from seqlight.attribution.layer_ledger import ledger_table
 
         if self.layer_totals is None or self.reference_outputs is None or self.layer_names is None:
             raise InputError("no layers were asked for: pass layers=True, or names of modules, to seqlight.attribute.")
-        differences = self.outputs.unsqueeze(-1) - self.reference_outputs
-        if differences.ndim == 3:
-            return tables_of_targets(self.layer_totals, differences, self.layer_names)
-        return ledger_table(self.layer_totals, differences, self.layer_names)
+        return ledger_table(self.layer_totals, self.outputs.unsqueeze(-1) - self.reference_outputs, self.layer_names)
 
     def of_target(self, k: int) -> Explanation:
         """Return the explanation of the k-th of several targets.

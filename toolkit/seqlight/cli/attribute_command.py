@@ -19,6 +19,7 @@ def attribute_command(
     random_state: int = 0,
     hypothetical: bool = False,
     keep: list[str] | None = None,
+    layers: bool | str | list[str] | None = None,
     shuffled: bool = False,
     pairs: int | str = "auto",
     network: NetworkOptions = NETWORK,
@@ -57,6 +58,8 @@ def attribute_command(
         hypothetical: Also keep the contribution that each character would have, which TF-MoDISco needs.
         keep: What to keep beside attributions: sequences, standard_error, references, multipliers, spread; by default
             sequences, and of an ensemble the spread.
+        layers: Also which share of the output difference goes through what each module of the model returns, as a
+            table, ledger.tsv: all, or the names of modules, of which every contribution is kept as well.
         shuffled: Attribute shuffled sequences in place of those of the data, a control for seqlight seqlets --fdr.
         pairs: Pairs of a sequence and a reference that go through the model at a time, which limits the memory of each
             device; auto is 32 on the CPU, and what fits into the memory of a GPU.
@@ -101,6 +104,7 @@ def attribute_command(
         precision=require_precision(precision),
         inputs=inputs,
         identity=identity,
+        layers=layers in ("all", ["all"]) or layers or False,
     )
     run_command(
         job,

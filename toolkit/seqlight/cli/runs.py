@@ -129,6 +129,7 @@ def run_command(
     if others:
         return
     print(results)
+    _write_ledger(results)
     if exports is not None:
         from seqlight.exports.exporter import export
 
@@ -137,3 +138,16 @@ def run_command(
             print(f"{name}: {', '.join(map(str, paths))}")
     folder = shlex.quote(str(out))
     print(f"next: {'; '.join('seqlight ' + one.replace('FOLDER', folder) for one in following)}")
+
+
+def _write_ledger(results: Any) -> None:
+    """Write the ledger of a run that has one as a table, and print where it is."""
+    from seqlight.attribution.layer_arrays import ledger_names
+
+    if not ledger_names(results):
+        return
+    from seqlight.motifs.seqlet_files import write_tsv
+
+    path = results.path / "ledger.tsv"
+    write_tsv(path, results.ledger)
+    print(f"ledger: {path}")

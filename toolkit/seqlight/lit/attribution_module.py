@@ -17,6 +17,7 @@ from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.ensemble_explainer import make_explainer
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation, pad_references
+from seqlight.attribution.layer_arrays import layer_arrays
 from seqlight.attribution.layer_explainer import LayerExplainer, make_taps
 from seqlight.attribution.member_spread import SPREAD
 from seqlight.attribution.reference_count import ReferenceSampler
@@ -85,8 +86,9 @@ class DeepLiftShapModule(L.LightningModule):
     inputs : int
         How many of the tensors of a row the model takes, sequences first. The rest, such as labels, is ignored.
     layers : sequence of str, or bool
-        Also keep what the outputs of these modules contribute, as in :func:`seqlight.attribute`: ``layer_<name>``. True
-        keeps of each row of the ledger one number, the mean over references of its total: ``total_<name>``.
+        Also keep what the outputs of these modules contribute, as in :func:`seqlight.attribute`: ``layer_<name>``. Of
+        each row of the ledger one number is kept, the mean over references of its total, ``total_<name>``, and what
+        :attr:`seqlight.Results.ledger` needs, ``ledger_moments``. True keeps these alone, of all modules.
     checkpoint, arguments, identity, trusted
         As in :class:`seqlight.lit.PredictModule`.
 
@@ -283,10 +285,7 @@ class DeepLiftShapModule(L.LightningModule):
         for name in self.keep:
             fields = SPREAD if name == "spread" else () if name == "sequences" else (name,)
             kept |= {one: getattr(found, one) for one in fields if getattr(found, one) is not None}
-        kept |= {f"layer_{name}": one for name, one in (found.layers or {}).items()}
-        if self.layers is True and found.layer_totals is not None and found.layer_names is not None:
-            means = found.layer_totals.nanmean(dim=-2).unbind(-1)
-            kept |= {f"total_{name}": one for name, one in zip(found.layer_names, means, strict=True)}
+        kept |= layer_arrays(found)
         n = self.references.shape[1] if isinstance(self.references, Tensor) else self.n
         return {name: pad_references(name, one, n) for name, one in kept.items()}
 

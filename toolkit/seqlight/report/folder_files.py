@@ -21,6 +21,7 @@ OF_TARGET = re.compile(r"\.target_\d+")
 KINDS = {
     "manifest.json": "what was computed, with which model and seed",
     "loci.npz": "where in the genome each row is from",
+    "ledger.tsv": "what goes through each module, a table",
     "seqlets.json": "which results the seqlets are of",
     "modisco.json": "which results the motifs are of",
     "seqlets.tsv": "the seqlets, a table",

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from seqlight.results.row_names import RowNames, read_row_names
 from seqlight.results.shard_check import check_run_shard, read_run_shard
 from seqlight.results.shards import Arrays, shard_path, shards_in
 from seqlight.sequence.loci import Loci
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # How many shards stay mapped: maps are cheap, but their number in a process is limited.
 MAPPED = 1024
@@ -125,6 +128,37 @@ class Results:
     def names(self) -> tuple[str, ...]:
         """The names of the arrays; none if there are no rows."""
         return tuple(self._first)
+
+    @property
+    def ledger(self) -> pd.DataFrame:
+        """Which share of the output differences goes through what each module returns; of a run with ``layers``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As :attr:`seqlight.Explanation.ledger`, of all rows.
+
+        Raises
+        ------
+        InputError
+            If the run kept none.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import torch
+        >>> import seqlight as sl
+        >>> from seqlight.lit import DeepLiftShapModule
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(80, 3), torch.nn.ReLU())
+        >>> job = DeepLiftShapModule(model, n_shuffles=3, layers=True)
+        >>> X = sl.random_one_hot((5, 4, 20), random_state=0)
+        >>> with tempfile.TemporaryDirectory() as out:
+        ...     sl.run(job, X, out=out, accelerator="cpu", progress=False).ledger["layer"].tolist()
+        ['0', '1', '2']
+        """
+        from seqlight.results.stored_ledger import read_ledger
+
+        return read_ledger(self)
 
     def missing(self) -> list[int]:
         """Return the numbers of the shards that are missing."""
