@@ -268,5 +268,8 @@ def test_layers_of_a_configuration_and_those_that_are_none(folder, capsys):
     with pytest.raises(SystemExit) as stop:
         run("attribute", "--config", "attribute.yaml", "--layers", "body", "--out", "other")
     assert stop.value.code != 0
-    assert "layers names 'body', which is no module of the model: its modules are 'conv', 'head'" in capsys.readouterr().err
+    assert (
+        "layers names 'body', which is no module of the model: its modules are 'conv', 'head'"
+        in capsys.readouterr().err
+    )
     assert not (folder / "other").exists()

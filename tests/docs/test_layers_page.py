@@ -45,7 +45,7 @@ def test_what_the_page_says_of_each_sequence(names):
     share = float((names["shares"][:, k] * weights).sum() / weights.sum())
     wanted = names["ledger"].query("layer == '2.branch' and part == ''")["share"].item()
     assert share == pytest.approx(wanted, abs=1e-5)
-    assert results.ledger["layer"].tolist() == names["ledger"]["layer"].tolist()
+    assert names["shares_of_run"]["layer"].tolist() == names["ledger"]["layer"].tolist()
     assert [name for name in results if name.startswith("total_")] == [f"total_{one}" for one in explained.layer_names]
 
 
