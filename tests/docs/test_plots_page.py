@@ -4,7 +4,7 @@ import pytest
 
 from .conftest import difference
 
-NAMES = ["logo", "colors", "tracks", "stack", "convergence", "mutagenesis", "pwm"]
+NAMES = ["logo", "colors", "tracks", "stack", "convergence", "ledger", "mutagenesis", "pwm"]
 
 
 @pytest.fixture(scope="module")

@@ -355,3 +355,32 @@ def test_files_that_are_no_pages_are_not_replaced(tmp_path):
         assert (results.path / name).read_bytes() == before
     page = write_report(results, tmp_path / "page")
     assert write_report(results, page) == page
+
+
+def ledger_arrays(rows, targets=None):
+    """Return totals of a trunk and of two branches, with half of the output difference each."""
+    arrays = attribution_arrays(rows, targets=targets)
+    differences = arrays["outputs"] - arrays["reference_outputs"].mean(-1)
+    shares = {"trunk": 1.0, "trunk: branch 0": 0.5, "trunk: branch 1 (<b>)": 0.5}
+    arrays |= {f"total_{name}": share * differences for name, share in shares.items()}
+    moments = np.zeros((*differences.shape, len(shares), 3))
+    moments[..., 1:, 2] = np.abs(differences)[..., None]
+    return arrays | {"ledger_moments": moments}
+
+
+@pytest.mark.parametrize("targets", [None, 2])
+def test_a_page_of_a_run_with_a_ledger(tmp_path, targets, no_pictures):
+    results = write_results(tmp_path / "run", ledger_arrays(11, targets))
+    page = write_report(results).read_text()
+    assert titles(page)[2] == "What every layer contributes"
+    layers = tables(page)[0]
+    assert layers.columns.tolist() == ["layer", "part", "share", "standard_error", "complete"]
+    assert layers["part"].tolist() == ["", "branch 0", "branch 1 (<b>)"]
+    np.testing.assert_allclose(layers["share"].astype(float), [1, 0.5, 0.5], rtol=1e-5)
+
+
+def test_a_page_of_a_ledger_without_differences(tmp_path, no_pictures):
+    arrays = ledger_arrays(5)
+    arrays["reference_outputs"][:] = arrays["outputs"][:, None]
+    page = write_report(write_results(tmp_path / "run", arrays)).read_text()
+    assert "Outputs do not differ from those of the references" in page

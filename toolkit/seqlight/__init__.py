@@ -23,7 +23,7 @@ Files
     write_modisco, write_bed, write_bigwig, write_fasta, write_meme
 Plots
     plot_logo, plot_logos, plot_tracks, plot_mutagenesis, plot_pwm, plot_reference_convergence,
-    plot_parameter_randomization, plot_filters, interactive_logo, write_logos
+    plot_parameter_randomization, plot_filters, plot_ledger, interactive_logo, write_logos
 Reports
     write_report
 Many devices
@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from seqlight.metrics.overlap import overlap as overlap
     from seqlight.plot.filter_map import plot_filters as plot_filters
     from seqlight.plot.interactive_logo import interactive_logo as interactive_logo
+    from seqlight.plot.ledger_bars import plot_ledger as plot_ledger
     from seqlight.plot.logo import plot_logo as plot_logo
     from seqlight.plot.logo_page import write_logos as write_logos
     from seqlight.plot.logo_stack import plot_logos as plot_logos
@@ -179,6 +180,7 @@ _CONTENTS = {
     "seqlight.plot.reference_convergence": ("plot_reference_convergence",),
     "seqlight.plot.parameter_randomization": ("plot_parameter_randomization",),
     "seqlight.plot.filter_map": ("plot_filters",),
+    "seqlight.plot.ledger_bars": ("plot_ledger",),
     "seqlight.plot.interactive_logo": ("interactive_logo",),
     "seqlight.plot.logo_page": ("write_logos",),
     "seqlight.report.results_page": ("write_report",),

@@ -15,8 +15,8 @@ from seqlight.notebook.small_logo import small_logo
 if TYPE_CHECKING:
     import pandas as pd
 
-# How many sequences a notebook shows as a table and as logos, and how many targets of each.
-SHOWN, LOGOS, TARGETS = 5, 3, 3
+# How many sequences a notebook shows as a table and as logos, how many targets of each, and how many layers.
+SHOWN, LOGOS, TARGETS, LAYERS = 5, 3, 3, 10
 # The median of a standard error is that of so many sequences at most, since a print should not take seconds.
 SAMPLED = 1000
 # The fields that all targets of a sequence share.
@@ -187,7 +187,18 @@ class Explanation:
         first = first[:, 0] if several and first.shape[1] else first
         target = ", target 0" if several else ""
         logos = (small_logo(one.numpy(), f"sequence {i}{target}") for i, one in enumerate(first))
-        return html_lines(self._summary()) + html_table(names, rows) + "".join(logos)
+        return html_lines(self._summary()) + html_table(names, rows) + self._layers_html() + "".join(logos)
+
+    def _layers_html(self) -> str:
+        """Return the rows of the ledger that not everything goes through, those with the largest shares first."""
+        if self.layer_totals is None:
+            return ""
+        table = self.ledger
+        table = table[~table["complete"]].sort_values("share", key=abs, ascending=False, kind="stable")[:LAYERS]
+        if table.empty:
+            return ""
+        names = ["target"] * ("target" in table) + ["layer", "part", "share", "standard_error"]
+        return html_table([one.replace("_", " ") for one in names], table[names].astype(object).to_numpy().tolist())
 
     def _summary(self) -> list[str]:
         """Return what there is, and how far it can be trusted, in a few lines."""

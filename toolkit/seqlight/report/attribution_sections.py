@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seqlight.attribution.layer_arrays import ledger_names
 from seqlight.plot.interactive_logo import interactive_logo
 from seqlight.plot.logo_page import InteractiveLogo
 from seqlight.report.data_table import MOST_ROWS, DataTable
 from seqlight.report.distributions import attribution_profile, histograms
+from seqlight.report.layer_sections import layer_section
 from seqlight.report.page import Block, Callout, Logos, Numbers, Picture, Section, Terms, Text, Tone
 from seqlight.report.reported_run import ReportedRun, browser_urls, describe_run, row_columns
 from seqlight.report.row_statistics import RowStatistics
@@ -37,6 +39,8 @@ def make_sections(run: ReportedRun) -> list[Section]:
     sections = [summary_section(run)]
     if run.strongest:
         sections.append(logo_section(run))
+    if ledger_names(run.results):
+        sections.append(layer_section(run))
     sections += [seqlet_section(run), motif_section(run), reference_section(run), row_section(run)]
     return [*sections, file_section(run.results.path, run.page)]
 
