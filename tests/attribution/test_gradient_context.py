@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import seqlight as sl
-from seqlight.attribution.gradient_context import borrow_with_gradients, require_gradient, without_cudnn_recurrence
+from seqlight.attribution.gradient_context import borrow_with_gradients, require_path, without_cudnn_recurrence
 
 CPU = torch.device("cpu")
 
@@ -73,6 +73,9 @@ def test_recurrent_models_run_without_cudnn_on_cuda_only():
 
 
 def test_an_output_without_a_gradient_is_refused():
-    require_gradient(torch.ones(1, requires_grad=True) * 2)
+    x, other = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
+    require_path(x * 2 + other, [x])
     with pytest.raises(sl.UnsupportedOperation, match=r"look for torch\.no_grad"):
-        require_gradient(torch.ones(1))
+        require_path(x * 2, [other])
+    with pytest.raises(sl.UnsupportedOperation, match=r"look for torch\.no_grad"):
+        require_path(torch.ones(1), [x])

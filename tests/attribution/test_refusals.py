@@ -269,3 +269,27 @@ def test_gradient_methods_refuse_outputs_without_a_gradient(method):
     for model, message in [*wrong, (Stem(attending), "flex_attention has no gradient on the CPU: use ")]:
         with pytest.raises(sl.UnsupportedOperation, match=message):
             getattr(sl, method)(model, X, device="cpu")
+
+
+@pytest.mark.reliability(
+    "models",
+    "a forward that starts anew, with `X = Variable(X, requires_grad=True)` or `X.detach().requires_grad_()`",
+    "every method that takes gradients refuses it; input times gradient returned zeros",
+)
+@pytest.mark.parametrize("method", ["deep_lift_shap", "input_x_gradient", "integrated_gradients", "differentiable"])
+def test_an_output_that_only_leads_to_a_copy_of_the_input_is_refused(method):
+    class Anew(Stem):
+        def forward(self, X):
+            return super().forward(torch.autograd.Variable(X, requires_grad=True))
+
+    explain = {"differentiable": sl.differentiable_attributions}.get(method) or getattr(sl, method)
+    with pytest.raises(sl.UnsupportedOperation, match=r"does not depend on the sequence .* Variable\(X\)"):
+        explain(Anew(torch.sigmoid), X)
+
+
+def test_the_audit_says_that_an_output_only_leads_to_a_copy_of_the_input():
+    class Anew(Stem):
+        def forward(self, X):
+            return super().forward(X.detach().requires_grad_())
+
+    assert "the output: the explained output does not depend on the sequence" in str(sl.audit(Anew(torch.sigmoid), X))

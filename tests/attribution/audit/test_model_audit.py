@@ -412,3 +412,20 @@ def test_the_total_is_the_sum_of_its_parts(parts, skip, Around):
     assert "unseen" not in set(found.table.treatment)
     scale = float(found.losses.abs().max()) + 1
     torch.testing.assert_close(found.losses.sum(0) / scale, found.deltas / scale, rtol=0, atol=1e-9)
+
+
+@pytest.mark.reliability(
+    "models", "a layer with parameters that is made in forward, such as nn.PReLU() or nn.LayerNorm(...)", "explained"
+)
+def test_layers_that_are_made_in_forward_are_audited():
+    class Makes(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Conv1d(4, 2, 3)
+
+        def forward(self, X):
+            h = nn.PReLU().to(X)(self.stem(X))
+            return nn.LayerNorm(h.shape[-1]).to(h)(h).square().flatten(1)
+
+    found = look(Makes())
+    assert found.complete, str(found)

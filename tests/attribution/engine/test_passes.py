@@ -94,6 +94,7 @@ MODELS = {
     "aten": torch.ops.aten.relu.default,
     "aten packet": torch.ops.aten.relu,
     "made in forward": lambda h: nn.ReLU()(h),
+    "parameters made in forward": lambda h: nn.LayerNorm(20).to(h)(nn.PReLU().to(h)(h)),
     "in place, ignored": ignoring_the_result("relu_"),
     "exp_ ignored": ignoring_the_result("exp_"),
     "square ignored": lambda h: ignoring_the_result("square_")(h),

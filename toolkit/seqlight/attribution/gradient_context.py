@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
 from seqlight.attribution.engine.error_context import add_hints
+from seqlight.attribution.engine.graph_check import leads_to
 from seqlight.attribution.engine.user_rules import override_rules
 from seqlight.attribution.engine.visibility import make_visible, refuse_quantised
 from seqlight.attribution.kernels.packed_weights import store_packed_weights
@@ -119,13 +120,23 @@ def compute_gradients(
     """Return for each column of `outputs` (rows, targets) the gradients of its sum, one for each of `leaves`.
 
     Where hooks need to know, `begin` is called with the number of each column before its gradients are taken.
+
+    Raises
+    ------
+    UnsupportedOperation
+        If autograd finds no path from a column to any of `leaves`.
     """
     columns, found = outputs.sum(dim=0).unbind(), list[tuple[Tensor, ...]]()
     for k, column in enumerate(columns):
         if begin is not None:
             begin(k)
         more = k < len(columns) - 1
-        found.append(torch.autograd.grad(column, leaves, retain_graph=more, materialize_grads=True))
+        gradients = torch.autograd.grad(column, leaves, retain_graph=more, allow_unused=True)
+        if all(one is None for one in gradients):  # which steps have, too
+            require_path(column, leaves)
+        found.append(
+            tuple(torch.zeros_like(x) if one is None else one for one, x in zip(gradients, leaves, strict=True))
+        )
     return found
 
 
@@ -147,10 +158,10 @@ def without_cudnn_recurrence(model: nn.Module, device: torch.device) -> contextl
     return contextlib.nullcontext()
 
 
-def require_gradient(outputs: Tensor) -> None:
-    """Raise UnsupportedOperation unless `outputs` have a gradient."""
-    if not outputs.requires_grad:
+def require_path(outputs: Tensor, inputs: Sequence[Tensor]) -> None:
+    """Raise UnsupportedOperation unless `outputs` depend on any of `inputs` in autograd's graph."""
+    if not (outputs.requires_grad and leads_to([outputs], inputs)):
         raise UnsupportedOperation(
             "the explained output does not depend on the sequence through differentiable operations: "
-            "look for torch.no_grad(), detach() or integer conversion in forward."
+            "look for torch.no_grad(), detach(), Variable(X) or integer conversion in forward."
         )

@@ -189,6 +189,8 @@ class AuditMode(CallMode):
         if target is None:
             return None
         base = view_base(target)
+        if base.requires_grad and base.is_leaf:  # a parameter that the forward makes and fills
+            return None
         return base if base.requires_grad else self._with_gradient.get(storage_address(base))
 
     def _list_call(self, rule: str, primitive: PrimitiveCall) -> Any:

@@ -20,6 +20,7 @@ from seqlight.attribution.calls.retry import Retry, Unexplained
 from seqlight.attribution.engine.passes import reference_pass, refuse_unexplained, sequence_pass
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.explainer import Explainer
+from seqlight.attribution.gradient_context import require_path
 from seqlight.errors import UnsupportedOperation
 
 
@@ -80,6 +81,7 @@ class PairAuditor(Explainer):
             with reference_pass(self.model, baselines, self.policy, record, modes.reference_mode) as this:
                 this.output = forward(*this.inputs)
             output = this.output.detach()
+            require_path(this.output, this.leaves)
             found = torch.autograd.grad(this.output.sum(), this.leaves, materialize_grads=True)
         except UnsupportedOperation as error:
             with torch.no_grad():

@@ -118,6 +118,22 @@ def find_unexplained(outputs: Iterable[Tensor], explained_by: Collection[Any], i
     return None
 
 
+def leads_to(outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> bool:
+    """Return whether autograd's graph has a path from any of `outputs` to any of `inputs`."""
+    ends = {one.grad_fn if one.grad_fn is not None else _accumulator(one) for one in inputs if one.requires_grad}
+    waiting: list[Any] = [one.grad_fn for one in outputs if one.grad_fn is not None]
+    seen = set(waiting)
+    while waiting:
+        node = waiting.pop()
+        if node in ends:
+            return True
+        for edge, _ in node.next_functions:
+            if edge is not None and edge not in seen:
+                seen.add(edge)
+                waiting.append(edge)
+    return False
+
+
 def _is_explained(node: Any, explained_by: Collection[Any]) -> bool:
     function = getattr(type(node), "_forward_cls", None)
     return function in explained_by or function in _IN_PYTHON

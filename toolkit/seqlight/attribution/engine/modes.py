@@ -138,7 +138,8 @@ class CallMode(TorchFunctionMode):
     def _call_unlisted(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Make a call that is not in the table; integrate it unless it is linear."""
         call = Call.from_arguments(getattr(func, "__name__", "an operation"), func, args, kwargs)
-        if call.dependent and operation_names.hides_in_place(func):
+        # A parameter that the forward makes and fills, as nn.PReLU() does there, is a leaf of its own.
+        if operation_names.hides_in_place(func) and not all(one.is_leaf for one in call.tensors):
             raise UnsupportedOperation(
                 f"{call.name} has no rule and is not linear in the input: "
                 "replace the operation, or leave that part of the model out"

@@ -183,7 +183,7 @@ def require_dependence(output: Tensor) -> None:
     if not output.requires_grad:
         raise UnsupportedOperation(
             "the model's output does not depend on its first input through differentiable operations: "
-            "look for torch.no_grad(), detach() or integer conversion in forward."
+            "look for torch.no_grad(), detach(), Variable(X) or integer conversion in forward."
         )
 
 

@@ -18,9 +18,9 @@ from seqlight.attribution.engine.differentiable_modes import (
 )
 from seqlight.attribution.engine.error_context import add_module_name
 from seqlight.attribution.engine.modes import require_same_call
-from seqlight.attribution.engine.passes import require_dependence
 from seqlight.attribution.engine.switches import Phase
 from seqlight.attribution.engine.visibility import make_visible, refuse_hidden, refuse_quantised
+from seqlight.attribution.gradient_context import require_path
 from seqlight.attribution.model_inputs import repeat_rows
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Targets, sequence_of_rows
@@ -207,7 +207,7 @@ def _multipliers(
             baselines = targets.read(model(second, *repeated), all_rows)
         if mode.position < len(observed.kept):
             require_same_call("the end", observed.kept[mode.position].name)
-        require_dependence(baselines)
+        require_path(baselines, [references])
         phase.multiplies = True
         try:
             slopes = [

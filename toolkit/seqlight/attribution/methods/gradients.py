@@ -13,7 +13,7 @@ from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.gradient_context import (
     borrow_with_gradients,
     compute_gradients,
-    require_gradient,
+    require_path,
     without_cudnn_recurrence,
 )
 from seqlight.attribution.targets import Targets
@@ -132,7 +132,7 @@ def _gradients(model: nn.Module, inputs: Sequence[Tensor], targets: Targets, row
     # A clone, because a model may write to its input, and writing to a leaf is an error.
     with explain_dtype_errors(inputs):
         outputs = targets.read_model(model, [leaf.clone(), *inputs[1:]], rows)
-    require_gradient(outputs)
+    require_path(outputs, [leaf])
     found = [gradient for (gradient,) in compute_gradients(outputs, [leaf])]
     return outputs.detach(), torch.stack(found, dim=1)
 

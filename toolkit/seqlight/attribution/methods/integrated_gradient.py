@@ -16,7 +16,7 @@ from seqlight.attribution.explanation_builder import build_explanation
 from seqlight.attribution.gradient_context import (
     batch_ranges,
     borrow_with_gradients,
-    require_gradient,
+    require_path,
     without_cudnn_recurrence,
 )
 from seqlight.attribution.reductions import Reduction
@@ -228,7 +228,7 @@ class GradientIntegrator:
         def forward(*points: Tensor) -> Tensor:
             # Clones, because a model may write to its inputs, and writing to a leaf is an error.
             y = targets.read_model(self.model, [one.clone() for one in points[:-1]], points[-1])
-            require_gradient(y)
+            require_path(y, points[:1])
             return y.squeeze(1)
 
         found: Any = self._captum.IntegratedGradients(forward, multiply_by_inputs=False).attribute(

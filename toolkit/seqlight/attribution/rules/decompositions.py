@@ -26,6 +26,13 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return a * torch.sigmoid(b)
 
 
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """Return the positive part of the input, and the negative one times a weight of its channel."""
+    if weight.numel() > 1 and input.ndim > 1:
+        weight = weight.reshape(-1, *[1] * (input.ndim - 2))
+    return torch.relu(input) - weight * torch.relu(-input)
+
+
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """Return a quotient, rounded or not."""
     y: Tensor = quotient(input, other)

@@ -81,8 +81,8 @@ MASK = Rescale(infinite=True, rounding=Rounding.NONE)
 STEP = Rescale(no_slope, rounding=Rounding.NONE)
 INTEGRATED = Integrated()
 
-# Functions of one tensor, element by element: the multiplier is the secant. If parameters depend on the input too, as
-# those of prelu may, they are integrated.
+# Functions of one tensor, element by element: the multiplier is the secant. If parameters depend on the input too, they
+# are integrated.
 ELEMENTWISE: dict[str, Rule] = {
     "relu": Rescale(relu_slope, False, "elementwise.relu_vjp", Rounding.NONE, relu_secant, relu_vjp),
     "gelu": SmoothActivation(rounding=Rounding.INPUT, kind=smooth_activations.gelu),
@@ -93,7 +93,7 @@ ELEMENTWISE: dict[str, Rule] = {
     "exp": Rescale(exp_slope),
     "tanhshrink": Rescale(rounding=Rounding.INPUT),
     **each("relu6 threshold hardtanh hardshrink", EXACT),
-    **each("rrelu leaky_relu prelu elu selu celu mish softplus softsign logsigmoid", Rescale()),
+    **each("rrelu leaky_relu elu selu celu mish softplus softsign logsigmoid", Rescale()),
     **each("hardsigmoid hardswish softshrink", Rescale()),
     **each("abs absolute __abs__ nan_to_num frac floor ceil round trunc fix sign sgn", EXACT),
     **each("exp2 expm1 log log2 log10 log1p sqrt rsqrt square reciprocal angle", Rescale()),
@@ -236,6 +236,7 @@ def rules() -> dict[Any, Entry]:
 
     for name, rule in ELEMENTWISE.items():
         enter(name, rule, INTEGRATED)
+    enter("prelu", Rescale(), decompositions.prelu)
     for name, (one_operand, several_operands) in BINARY.items():
         enter(name, one_operand, several_operands, broadcasts=True, linear_in=0 if name in DIVISIONS else None)
     for name, rule in PRODUCTS.items():
