@@ -11,6 +11,7 @@ import lightning.pytorch as L
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import seqlight as sl
 from seqlight.datasets import ArrayDataset
@@ -65,6 +66,25 @@ def test_training_with_priors_makes_attributions_sparser(X, settings):
         return float(sl.deep_lift_shap(model, X, references=halves, n_shuffles=1).sum(1).abs().sum(1).mean())
 
     assert size(1.0) < 0.99 * size(0.0)
+
+
+def test_a_step_of_the_module_computes_nothing_twice(X, monkeypatch):
+    convolutions = []
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv1d(4, 4, 5), nn.ReLU(), nn.Flatten(), nn.Linear(32, 1))
+    module = TrainModule(model, priors=dict.fromkeys("ab", PRIOR))
+    monkeypatch.setattr(module, "log", lambda *args, **more: None)
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            convolutions.extend([func] * (func.overloadpacket is torch.ops.aten.convolution))
+            return func(*args, **(kwargs or {}))
+
+    with Counting():
+        loss = module.training_step((X, torch.zeros(16)), 0)
+    assert len(convolutions) == 3  # of the loss, and of the references of both priors
+    expected = module._loss((X, torch.zeros(16)))[0] + 2 * PRIOR(model, X)
+    torch.testing.assert_close(loss, expected)
 
 
 def test_any_module_can_use_it_in_one_line(X):
@@ -181,26 +201,29 @@ import sys, torch, torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 import seqlight as sl
-from seqlight.lit.attribution_prior import AttributionPrior
+from seqlight.lit import AttributionPrior, ForwardRecord
 from seqlight.lit.penalties import Sparsity
 
 class Step(nn.Module):
-    def __init__(self):
+    def __init__(self, recorded):
         super().__init__()
+        self.recorded = recorded
         torch.manual_seed(0)
         self.model = nn.Sequential(nn.Conv1d(4, 4, 5), nn.ReLU(), nn.Flatten(), nn.Linear(32, 1)).double()
         halves = lambda X, n=1: torch.full((len(X), n, *X.shape[1:]), 0.25)
         self.prior = AttributionPrior(Sparsity("gini"), references=halves)
     def forward(self, X):
-        return self.model(X.double()).square().mean() + self.prior(self.model, X)
+        with ForwardRecord(self.model) as record:
+            loss = self.model(X.double()).square().mean()
+        return loss + self.prior(self.model, X, record if self.recorded else None)
 
 X = sl.random_one_hot((8, 4, 12), random_state=0)
 rank = int(sys.argv[1])
 dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
-step = Step()
+step = Step(False)
 step(X).backward()
 alone = [p.grad.clone() for p in step.parameters()]
-wrapped = DistributedDataParallel(Step())
+wrapped = DistributedDataParallel(Step(True))
 wrapped(X[4 * rank : 4 * rank + 4]).backward()
 for a, p in zip(alone, wrapped.parameters()):
     torch.testing.assert_close(p.grad, a)

@@ -2,8 +2,8 @@
 
 TrainModule, SequenceDataModule, GenomeDataModule
     for ``trainer.fit``
-AttributionPrior
-    a term of the loss on attributions, with the penalties in penalties.py
+AttributionPrior, ForwardRecord
+    a term of the loss on attributions, with the penalties in penalties.py, and what it need not compute again
 PredictModule, DeepLiftShapModule
     for ``trainer.predict``
 ShardedDataModule, ShardWriter
@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seqlight.attribution.engine.forward_record import ForwardRecord as ForwardRecord
     from seqlight.lit.attribution_module import DeepLiftShapModule as DeepLiftShapModule
     from seqlight.lit.attribution_prior import AttributionPrior as AttributionPrior
     from seqlight.lit.data import SequenceDataModule as SequenceDataModule
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "TrainModule": "seqlight.lit.training",
     "AttributionPrior": "seqlight.lit.attribution_prior",
+    "ForwardRecord": "seqlight.attribution.engine.forward_record",
     "SequenceDataModule": "seqlight.lit.data",
     "GenomeDataModule": "seqlight.lit.genome",
     "PredictModule": "seqlight.lit.prediction_module",
@@ -43,6 +45,7 @@ _MODULES = {
 __all__ = [
     "TrainModule",
     "AttributionPrior",
+    "ForwardRecord",
     "SequenceDataModule",
     "GenomeDataModule",
     "PredictModule",

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqlight.attribution.engine.forward_record import ForwardRecord
 from seqlight.attribution.methods.differentiable import attributions_and_outputs
 from seqlight.attribution.references import ReferenceFunction
 from seqlight.attribution.targets import Targets
@@ -85,9 +86,12 @@ class AttributionPrior(nn.Module):
         self.target: Target = _require_single(as_target(target))
         self.n_references = require_count(n_references, "n_references", least=1)
 
-    def forward(self, model: nn.Module, X: Tensor) -> Tensor:
-        """Return `weight` times the mean penalty of one-hot `X`, shape (rows, letters, positions)."""
-        return self._term(model, X, stacklevel=6)[0]  # the caller's line, past two of torch.nn.Module
+    def forward(self, model: nn.Module, X: Tensor, record: ForwardRecord | None = None) -> Tensor:
+        """Return `weight` times the mean penalty of one-hot `X`, shape (rows, letters, positions).
+
+        With the record of a forward pass of `model` and `X`, what it computed is not computed again.
+        """
+        return self._term(model, X, record, stacklevel=6)[0]  # the caller's line, past two of torch.nn.Module
 
     def with_outputs(self, model: nn.Module, X: Tensor) -> tuple[Tensor, Any]:
         """Return the same, and what `model` returns for `X` in evaluation mode, with its graph.
@@ -104,12 +108,12 @@ class AttributionPrior(nn.Module):
         >>> term, outputs = AttributionPrior(Sparsity()).with_outputs(model, X)
         >>> (outputs.square().mean() + term).backward()
         """
-        return self._term(model, X, stacklevel=4)
+        return self._term(model, X, None, stacklevel=4)
 
-    def _term(self, model: nn.Module, X: Tensor, stacklevel: int) -> tuple[Tensor, Any]:
+    def _term(self, model: nn.Module, X: Tensor, record: ForwardRecord | None, stacklevel: int) -> tuple[Tensor, Any]:
         seed = int(torch.randint(2**31, ()))
         attributions, outputs = attributions_and_outputs(
-            model, X, self.references, self.target, n_shuffles=self.n_references, random_state=seed
+            model, X, self.references, self.target, n_shuffles=self.n_references, random_state=seed, record=record
         )
         found = self.penalty(attributions, X.to(attributions))
         if not isinstance(found, Tensor):

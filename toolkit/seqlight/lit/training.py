@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
+from seqlight.attribution.engine.forward_record import ForwardRecord
 from seqlight.errors import InputError, kind_of
 from seqlight.lit.attribution_prior import AttributionPrior
 from seqlight.lit.padded_rows import first_rows, unpadded_rows
@@ -61,7 +63,8 @@ class TrainModule(L.LightningModule):
         The training then needs an end: ``max_epochs`` or ``max_steps`` of the Trainer.
     priors : mapping of str to seqlight.lit.AttributionPrior, optional
         Terms on attributions that are added to the loss in training. Each is logged as ``train_`` and its name;
-        ``train_loss`` stays the loss without them, to be compared with ``valid_loss``.
+        ``train_loss`` stays the loss without them, to be compared with ``valid_loss``. What the forward pass of the
+        loss has computed is not computed again for them; see :class:`seqlight.lit.ForwardRecord`.
 
     Raises
     ------
@@ -108,7 +111,8 @@ class TrainModule(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        loss, _ = self._loss(batch)
+        record = ForwardRecord(self.model) if self.priors else None
+        loss, _ = self._loss(batch, record)
         if loss.numel() != 1:
             raise InputError(
                 f"the loss returned shape {tuple(loss.shape)}: expected a single number, such as its mean."
@@ -116,7 +120,7 @@ class TrainModule(L.LightningModule):
         rows = len(batch[0])
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=rows, sync_dist=True)
         for name, prior in self.priors.items():
-            term = prior(self.model, batch[0])
+            term = prior(self.model, batch[0], record)
             self.log(f"train_{name}", term, on_step=False, on_epoch=True, batch_size=rows, sync_dist=True)
             loss = loss + term
         return loss
@@ -144,9 +148,10 @@ class TrainModule(L.LightningModule):
         scheduler = self.scheduler(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _loss(self, batch: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
+    def _loss(self, batch: tuple[Tensor, Any], record: ForwardRecord | None = None) -> tuple[Tensor, Any]:
         X, y = _require_pair(batch)
-        output = self(X)
+        with record or contextlib.nullcontext():
+            output = self(X)
         if isinstance(output, Tensor) and isinstance(y, Tensor):
             # A model with a single output has one more dimension than labels of a single number.
             output = output.squeeze(-1) if output.ndim == y.ndim + 1 and output.shape[-1] == 1 else output

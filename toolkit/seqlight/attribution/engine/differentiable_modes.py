@@ -13,7 +13,7 @@ call to call.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,7 +24,9 @@ from torch.utils._pytree import tree_flatten
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.function_bodies import open_body
 from seqlight.attribution.calls.partners import repeat_like
+from seqlight.attribution.engine.forward_record import KnownCalls
 from seqlight.attribution.engine.graph_check import find_nonlinear
+from seqlight.attribution.engine.kept_calls import KeptCall
 from seqlight.attribution.engine.modes import is_gate, make_call, require_same_call
 from seqlight.attribution.engine.switches import Phase, Pullback, SwitchFunction, compute, hold, pullback_of, refusal
 from seqlight.attribution.rules import operation_names
@@ -32,6 +34,7 @@ from seqlight.attribution.rules.attention import Attention
 from seqlight.attribution.rules.cells import Cell
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.linear_pullbacks import DIMENSIONS, linear_pullback
+from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.product import Product
 from seqlight.attribution.rules.pullbacks import Observed
 from seqlight.attribution.rules.recurrence import Recurrence
@@ -39,31 +42,6 @@ from seqlight.attribution.rules.recurrent import cell_by_gates, step_by_step
 from seqlight.attribution.rules.table import rules
 from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import UnsupportedOperation
-
-
-@dataclass
-class _Kept:
-    """A call as it was observed, and the versions of its tensors: none may be written to since."""
-
-    name: str
-    observed: Observed
-    versions: tuple[int, ...]
-
-    @classmethod
-    def of(cls, observed: Observed) -> _Kept:
-        return cls(observed.call.name, observed, _versions(observed))
-
-    def get(self) -> Observed:
-        if self.versions != _versions(self.observed):
-            raise UnsupportedOperation(
-                f"what {self.name} takes or returns is written to in place afterwards, and is needed to differentiate "
-                f"its multiplier: write the operation that does so not in place{self.observed.call.location}"
-            )
-        return self.observed
-
-
-def _versions(observed: Observed) -> tuple[int, ...]:
-    return tuple(one._version for one in (*observed.operands, *observed.results))
 
 
 class DifferentiableMode(TorchFunctionMode):
@@ -89,11 +67,14 @@ class DifferentiableMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         leaves = tree_flatten((args, kwargs))[0]
-        if not torch.is_grad_enabled() or not any(id(one) in self._dependent for one in leaves):
+        if not torch.is_grad_enabled():
             return func(*args, **kwargs)
+        known = self.find_known(func, args, kwargs)
+        if not any(id(one) in self._dependent for one in leaves):
+            return func(*args, **kwargs) if known is None else known
         entry = rules().get(func)
         if entry is None:
-            return self._call_unlisted(func, args, kwargs)
+            return self._call_unlisted(func, args, kwargs, known)
         while entry.fused is not None and (fused := self._fuse(entry, args, kwargs)) is not None:
             (func, args), kwargs = fused, {}
             entry = rules()[func]
@@ -103,7 +84,7 @@ class DifferentiableMode(TorchFunctionMode):
         if treatment is None and is_gate(entry, call):
             treatment, call = Rescale(), call.broadcast()
         if treatment is None:
-            y = self.call_faster(func, args, kwargs) if call.dependent == (0,) and args else None
+            y = self.call_faster(func, args, kwargs) if known is None and call.dependent == (0,) and args else known
             return self._mark(func(*args, **kwargs) if y is None else y, args, func)
         if options.get("out") is not None:
             raise UnsupportedOperation(f"{entry.name} with out= hides what depends on the input: use its result")
@@ -116,7 +97,12 @@ class DifferentiableMode(TorchFunctionMode):
             treatment = step_by_step
         if isinstance(treatment, Cell):
             treatment = cell_by_gates
-        y = self._run(treatment, call) if callable(treatment) else self._explain(treatment, call)
+        if callable(treatment):
+            y = self._run(treatment, call)
+            if known is not None:
+                return self._mark(known, args, func)
+        else:
+            y = self._explain(treatment, call, known)
         if entry.is_pooling:
             return y if call.returns_indices else y[0]
         if not in_place:
@@ -129,11 +115,17 @@ class DifferentiableMode(TorchFunctionMode):
         with self:
             return entry.fused(*args, **kwargs)
 
-    def _explain(self, rule: Any, call: Call) -> Any:
+    def _explain(self, rule: Any, call: Call, known: Any) -> Any:
         if any(one.is_complex() for one in call.tensors) and not isinstance(rule, Product):
             raise UnsupportedOperation(f"{call.name} of a complex tensor has no rule: write it in .real and .imag")
         pullback = pullback_of(rule, call)
-        found = call.tensors[0] if pullback is hold else compute(rule, call)
+        found: Any
+        if pullback is hold:
+            found = call.tensors[0]
+        elif isinstance(known, Tensor) and isinstance(rule, MaxPool):
+            found = known, compute(rule, call)[1]
+        else:
+            found = compute(rule, call) if known is None else known
         results = tuple(found) if isinstance(found, tuple | list) else (found,)
         y = self.settle(Observed(call, call.tensors, results), pullback)
         if pullback is not hold:
@@ -148,6 +140,10 @@ class DifferentiableMode(TorchFunctionMode):
         """Make a call that is linear in its first argument, if there is a faster way than PyTorch's own; else None."""
         return None
 
+    def find_known(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Return the result of a call, with its graph, if it is known; else None."""
+        return None
+
     def is_free(self, x: Tensor) -> bool:
         """Return whether a tensor is an input of the model as it was given, at which nobody wants a gradient."""
         return self._free.get(id(x)) == x._version
@@ -160,21 +156,24 @@ class DifferentiableMode(TorchFunctionMode):
         with self:
             return function(*args, **kwargs)
 
-    def _call_unlisted(self, func: Any, args: Any, kwargs: Any) -> Any:
+    def _call_unlisted(self, func: Any, args: Any, kwargs: Any, known: Any) -> Any:
         """Make a call that is not in the table, if it is linear."""
         name = getattr(func, "__name__", "an operation")
         inputs = [one for one in tree_flatten((args, kwargs))[0] if id(one) in self._dependent]
-        if args and all(one is args[0] for one in inputs) and (y := self.call_faster(func, args, kwargs)) is not None:
-            return self._mark(y, args, func)
+        if known is None and args and all(one is args[0] for one in inputs):
+            y = self.call_faster(func, args, kwargs)
+            if y is not None:
+                return self._mark(y, args, func)
         if not operation_names.hides_in_place(func):
             body = open_body(func)
-            y = func(*args, **kwargs)
+            y = func(*args, **kwargs) if known is None else known
             outputs = [one for one in tree_flatten(y)[0] if isinstance(one, Tensor)]
             if find_nonlinear(outputs, inputs) is None:
                 return self._mark(y, args, func)
             if body is not None:
                 with self:
-                    return body(*args, **kwargs)
+                    y = body(*args, **kwargs)
+                return y if known is None else self._mark(known, args, func)
         raise refusal(name)
 
     def _mark(self, y: Any, args: Any, func: Any) -> Any:
@@ -190,11 +189,35 @@ class DifferentiableMode(TorchFunctionMode):
 
 
 class DifferentiableSequenceMode(DifferentiableMode):
-    """The mode of the pass of the sequences: it keeps each call that a rule explains."""
+    """The mode of the pass of the sequences: it keeps each call that a rule explains.
 
-    def __init__(self, model: nn.Module, inputs: Sequence[Tensor], free: bool = False) -> None:
+    Parameters
+    ----------
+    model, inputs, free
+        As for any such mode.
+    known : KnownCalls, optional
+        Calls that need not be made.
+    """
+
+    def __init__(
+        self, model: nn.Module, inputs: Sequence[Tensor], free: bool = False, known: KnownCalls | None = None
+    ) -> None:
         super().__init__(model, inputs, free)
-        self.kept: list[_Kept] = []
+        self.kept: list[KeptCall] = []
+        self.known = known
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        y = super().__torch_function__(func, types, args, kwargs)
+        if self.known is not None and torch.is_grad_enabled():
+            self.known.follow(func, args, kwargs or {}, y)
+        return y
+
+    def find_known(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Return the result of a call, with its graph, if it is known; else None."""
+        if self.known is None:
+            return None
+        # Whether a call that is not in the table is linear shows in its graph, if that leads to the input.
+        return self.known.find(func, args, kwargs, inputs=func in rules())
 
     def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | None:
         """Make a convolution of a free input, which need not be able to send a gradient there."""
@@ -205,7 +228,7 @@ class DifferentiableSequenceMode(DifferentiableMode):
 
     def settle(self, observed: Observed, pullback: Pullback) -> Tensor:
         """Keep a call, and return its result as a tensor of its own."""
-        self.kept.append(_Kept.of(observed))
+        self.kept.append(KeptCall.of(observed))
         y = observed.results[0]
         # A step has no gradient, but depends on the input.
         return y if y.requires_grad else SwitchFunction.apply(Phase(), None, y, *observed.operands)
@@ -225,7 +248,7 @@ class DifferentiableReferenceMode(DifferentiableMode):
     """
 
     def __init__(
-        self, model: nn.Module, inputs: Sequence[Tensor], kept: Sequence[_Kept], phase: Phase, free: bool = False
+        self, model: nn.Module, inputs: Sequence[Tensor], kept: Sequence[KeptCall], phase: Phase, free: bool = False
     ) -> None:
         super().__init__(model, inputs, free)
         self.kept, self.phase, self.position = kept, phase, 0
@@ -234,7 +257,7 @@ class DifferentiableReferenceMode(DifferentiableMode):
         """Return the result behind a switch."""
         name = self.kept[self.position].name if self.position < len(self.kept) else "nothing"
         require_same_call(observed.call.name, name)
-        kept, own = self.kept[self.position], _Kept.of(observed)
+        kept, own = self.kept[self.position], KeptCall.of(observed)
         self.position += 1
         if pullback is hold:
             return repeat_like(kept.get().results[0], observed.operands[0])

@@ -94,15 +94,19 @@ def _is_defined_in(module: nn.Module, *packages: str) -> bool:
     return any(home == one or home.startswith(f"{one}.") for one in packages)
 
 
+def is_compiled(model: nn.Module) -> bool:
+    """Return whether any part of `model` is compiled."""
+    return any(
+        type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
+    )
+
+
 @contextlib.contextmanager
 def _disable_compilation(model: nn.Module) -> Iterator[None]:
     # A compiled model runs code that no mode sees. Setting eager mode loads the compiler, so it is set only if
     # something is compiled: a module, or a function, for which the compiler must have been loaded.
-    compiled = any(
-        type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None
-        for module in model.modules()
-    )
-    if compiled:
+    if compiled := is_compiled(model):
         warnings.warn(
             "the model is compiled: it is run as it was written, because operations of compiled code cannot be seen.",
             SeqlightWarning,

@@ -19,6 +19,8 @@ class PooledMaximaFunction(RuleFunction):
     @staticmethod
     def forward(ctx: Any, y: Tensor, winners: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return `y` and `winners`, as the maxima of the windows of `x`."""
+        # What is returned as it was given is a view, to which a model may not write.
+        y, winners = y.data, winners.data
         ctx.save_for_backward(winners)
         ctx.shape = x.shape
         ctx.mark_non_differentiable(winners)
