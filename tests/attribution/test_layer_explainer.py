@@ -315,3 +315,27 @@ def test_a_loop_over_a_few_rows_is_refused(X):
 
     with pytest.raises(UnsupportedOperation, match=r"differ between batches|references reached"):
         explain(Written(forward, body=nn.Conv1d(4, 1, 3)), X, ["body"])
+
+
+@pytest.mark.reliability(
+    "memory",
+    "memory that runs out once while it is found out which dimension of a hidden layer holds the sequences",
+    "found out again; before, the first dimension was taken for it",
+)
+@pytest.mark.filterwarnings("ignore::seqlight.MemoryWarning")
+def test_memory_that_runs_out_while_rows_are_looked_for(X):
+    def forward(self, x):
+        self.calls += 1
+        if self.calls in self.short:
+            raise torch.OutOfMemoryError("out of memory")
+        return self.head(self.body(x.permute(2, 0, 1))[0][-1])
+
+    def contributions(short):
+        torch.manual_seed(0)
+        model = Written(forward, body=nn.GRU(4, 5), head=nn.Linear(5, 1))
+        model.calls, model.short = 0, short
+        return explain(model, X, ["body"], references=X.roll(1, -1)[:, None]).layers["body[0]"]
+
+    expected = contributions(())
+    assert expected.shape == (len(X), LENGTH, 5)
+    torch.testing.assert_close(contributions((2,)), expected, rtol=0, atol=1e-12)

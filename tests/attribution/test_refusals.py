@@ -128,9 +128,23 @@ def parallel_in_part():
     return nn.Sequential(parallel(), nn.Flatten())
 
 
+def refilled():
+    kept = torch.empty(0)
+    return lambda h: kept.resize_(h.shape).copy_(h) * 2
+
+
+def scaled_in_inference_mode():
+    with torch.inference_mode():
+        scale = torch.full((8, 40), 2.0)
+    return lambda h: h * scale
+
+
 MODELS = {
     "rows that are mixed": lambda: Stem(lambda h: h - h.mean(0)),
     "out=": lambda: Stem(lambda h: torch.sigmoid(h, out=torch.empty_like(h))),
+    "out= of a linear operation": lambda: Stem(lambda h: torch.add(h, 1, out=torch.empty_like(h))),
+    "a buffer that is filled anew": lambda: Stem(refilled()),
+    "a constant of inference mode": lambda: Stem(scaled_in_inference_mode()),
     "random numbers in place": lambda: Stem(lambda h: h.exponential_()),
     "batch statistics": lambda: Stem(lambda h: F.batch_norm(h, None, None, training=True)),
     "control flow that depends on the input": lambda: Around(branch),
@@ -221,7 +235,7 @@ REMEDIES = re.compile(
 
 @pytest.mark.reliability(
     "models that cannot be explained",
-    "32 models: gradients inside, quantised, exported for one size, flex_attention, sparse and complex tensors ...",
+    "35 models: gradients inside, quantised, exported for one size, flex_attention, sparse and complex tensors ...",
     "refused by name, with what to do instead",
 )
 @pytest.mark.parametrize("name", MODELS)
@@ -265,7 +279,13 @@ def test_gradient_methods_refuse_outputs_without_a_gradient(method):
         def forward(self, X):
             return X.flatten(1)[:, :2] > 0
 
-    wrong = [(quantised(), "a quantised"), (Beside(), "a quantised"), (Yes(), "does not depend on")]
+    filled = Stem(lambda h: torch.add(h, 1, out=torch.empty_like(h)))
+    wrong = [
+        (quantised(), "a quantised"),
+        (filled, r"add with out= hides .*: use its result in module 'the model"),
+        (Beside(), "a quantised"),
+        (Yes(), "does not depend on"),
+    ]
     for model, message in [*wrong, (Stem(attending), "flex_attention has no gradient on the CPU: use ")]:
         with pytest.raises(sl.UnsupportedOperation, match=message):
             getattr(sl, method)(model, X, device="cpu")

@@ -252,6 +252,40 @@ def test_a_model_built_in_inference_mode():
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
+class Recurrent(nn.Module):
+    """Gates and attention, whose backward passes save their weights."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.lstm, self.attention = nn.LSTM(4, 6, batch_first=True), nn.MultiheadAttention(6, 2, batch_first=True)
+        self.norm, self.head = nn.BatchNorm1d(6), nn.Linear(6, 1)
+
+    def forward(self, X):
+        y = self.lstm(X.mT)[0]
+        return self.head(self.norm((y + self.attention(y, y, y)[0]).mT).mean(-1))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda model, X: sl.deep_lift_shap(model, X, random_state=0, n_shuffles=2),
+        lambda model, X: sl.attribute(model, X, layers=True, random_state=0, n_shuffles=2).layer_totals,
+        lambda model, X: sl.LayerDeepLift(model, model.norm).attribute(X.double(), X.double().roll(1, -1)),
+        lambda model, X: sl.input_x_gradient(model, X).attributions,
+    ],
+    ids=["deep_lift_shap", "layers", "LayerDeepLift", "input_x_gradient"],
+)
+def test_weights_made_in_inference_mode_that_autograd_would_save(call):
+    twin = Recurrent().double()
+    with torch.inference_mode():
+        model = copy.deepcopy(twin)
+    before = dict(model.named_parameters())
+    X = sl.random_one_hot((3, 4, 20), random_state=0)
+    torch.testing.assert_close(call(model, X), call(twin, X), rtol=0, atol=1e-12)
+    assert all(one is before[name] for name, one in model.named_parameters())
+
+
 @pytest.mark.parametrize("dtype", [None, torch.float64, torch.bfloat16])
 def test_hooks_on_gradient_accumulators_are_kept(dtype):
     """Such as those of DistributedDataParallel, which keep its processes in step."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
-from seqlight.attribution.engine.error_context import add_hints
+from seqlight.attribution.engine.error_context import add_hints, refuse_by_name
 from seqlight.attribution.engine.graph_check import leads_to
 from seqlight.attribution.engine.user_rules import override_rules
 from seqlight.attribution.engine.visibility import make_visible, refuse_quantised
@@ -45,7 +45,7 @@ def borrow_with_gradients(
     Raises
     ------
     UnsupportedOperation
-        If parts of the model are quantised.
+        If parts of the model are quantised, or autograd refuses one of its operations.
     InputError
         If the model's forward names a half precision, and it is to compute in another dtype.
     """
@@ -58,6 +58,7 @@ def borrow_with_gradients(
         hold_precision(None, device),
         _remedies_in_errors(own if parameters is not None else None),
         torch.inference_mode(False),
+        refuse_by_name(model),
         borrow(model, device, parameters),
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),

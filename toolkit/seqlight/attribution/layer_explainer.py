@@ -20,6 +20,7 @@ from seqlight.attribution.explainer import Explainer
 from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, SeqlightError, kind_of
 from seqlight.prediction.batch_size import BatchSize
+from seqlight.prediction.device_memory import is_out_of_memory
 from seqlight.prediction.ensemble import Ensemble
 from seqlight.prediction.model_wrapper import unwrap_model
 
@@ -91,7 +92,9 @@ class LayerExplainer(Explainer):
             both = self._activations(i, [torch.cat([a, b]) for a, b in zip(rows, others, strict=True)])
         except (Retry, SeqlightError):
             raise
-        except Exception:  # a model that takes a single sequence
+        except Exception as error:  # a model that takes a single sequence
+            if is_out_of_memory(error):
+                raise
             layouts = [RowLayout(0, len(one)) for one in alone]
         else:
             names = self.taps.names_of_tensors()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -13,15 +14,53 @@ from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.device_memory import is_out_of_memory
 from seqlight.prediction.module_names import describe_module, module_of
 
+# What PyTorch says of calls that autograd cannot follow, and what seqlight says of them.
+_WITHOUT_GRADIENT = {
+    re.compile(r"(\w+)\(\): functions with out=\.\.\. arguments don't support automatic differentiation"): (
+        r"\1 with out= hides what depends on the input: use its result"
+    ),
+    re.compile("cannot resize variables that require grad"): (
+        "resize_ of a tensor that depends on the input has no gradient: use a new tensor"
+    ),
+    re.compile("[Ii]nference tensor"): (
+        "a tensor that was made in torch.inference_mode() takes part, and autograd cannot keep it: make it outside of "
+        "that mode, or use a clone of it"
+    ),
+}
+
 
 @contextlib.contextmanager
 def add_module_name(model: nn.Module) -> Iterator[None]:
-    """Add to the error of a refused operation the name of the module that called it."""
+    """Add to the error of a refused operation the name of the module that called it; so for what autograd refuses."""
     try:
         yield
     except UnsupportedOperation as error:
         error.args = (f"{error}{describe_module(model, _innermost(error.__traceback__))}",)
         raise
+    except RuntimeError as error:
+        _refuse(error, model)
+        raise
+
+
+@contextlib.contextmanager
+def refuse_by_name(model: nn.Module) -> Iterator[None]:
+    """Raise UnsupportedOperation, with the module that called it, for an operation that autograd refuses."""
+    try:
+        yield
+    except UnsupportedOperation:
+        raise
+    except RuntimeError as error:
+        _refuse(error, model)
+        raise
+
+
+def _refuse(error: RuntimeError, model: nn.Module) -> None:
+    for pattern, sentence in _WITHOUT_GRADIENT.items():
+        found = pattern.search(str(error))
+        if found is not None:
+            where = describe_module(model, _innermost(error.__traceback__))
+            refusal = UnsupportedOperation(f"{found.expand(sentence)}{where}")
+            raise refusal from error
 
 
 def _innermost(frames: TracebackType | None) -> nn.Module | None:

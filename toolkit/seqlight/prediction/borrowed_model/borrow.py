@@ -144,9 +144,12 @@ def _lend_parameters(loans: Sequence[Loan], device: torch.device, dtype: torch.d
                 loan.data.append((parameter, data))
                 _freeze(loan, parameter)
             moved = _converted(data, device, dtype)
+            is_scripted = isinstance(loan.module, torch.jit.ScriptModule)
+            if moved is data and parameter.is_inference() and not is_scripted:
+                moved = data.clone()  # autograd saves no tensor that was made in inference mode
             if moved is data:
                 continue
-            if isinstance(loan.module, torch.jit.ScriptModule):
+            if is_scripted:
                 # Its parameters cannot be replaced, only their data.
                 parameter.data = moved
                 continue
