@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from seqlight.attribution.calls.call import Call, Rule
 from seqlight.attribution.calls.record import Snapshot, map_snapshots
 from seqlight.attribution.engine.modes import CallMode, ReferenceMode, SequenceMode
+from seqlight.attribution.kernels.averages import mean
 from seqlight.attribution.kernels.batch_norm import batch_norm
 from seqlight.attribution.kernels.channels_last import (
     Plan,
@@ -159,8 +160,12 @@ class ChannelsLastReferenceMode(ChannelsLast, ReferenceMode):
                 self.leave(one)
 
     def call_directly(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Make a call that needs no rule; a convolution or batch norm as it is fastest here."""
-        return super().call_directly(batch_norm if func is F.batch_norm else func, args, kwargs)
+        """Make a call that needs no rule; a convolution, batch norm or mean as it is fastest here."""
+        if func is F.batch_norm:
+            func = batch_norm
+        elif func in means() and args and args[0] in self.followed:
+            func = mean
+        return super().call_directly(func, args, kwargs)
 
     def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
         """Make a call, with what was recorded of it lying as its operands do."""
@@ -205,6 +210,12 @@ def keeping() -> frozenset[Any]:
 
 
 @cache
+def means() -> frozenset[Any]:
+    """Return the functions that average."""
+    return frozenset(spellings("mean"))
+
+
+@cache
 def questions() -> frozenset[Any]:
     """Return the functions that ask a tensor what does not depend on how it lies."""
     asked = {function for name in QUESTIONS.split() for function in spellings(name)}
@@ -239,7 +250,12 @@ def _arrange(one: Snapshot) -> Snapshot:
 def _return_gradients(one: Tensor) -> None:
     """Let the gradient of a tensor lie as the tensor does, whatever follows."""
     if one.requires_grad:
-        one.register_hook(arrange_channels_last)  # type: ignore[no-untyped-call]
+        one.register_hook(_arrange_gradient)  # type: ignore[no-untyped-call]
+
+
+def _arrange_gradient(grad: Tensor) -> Tensor:
+    """Return a gradient with channels last, but one number for all positions, as that of a mean, as it is."""
+    return grad if grad.stride(-1) == 0 else arrange_channels_last(grad)
 
 
 def _operands(args: Any, kwargs: Any) -> list[Any]:
