@@ -11,7 +11,10 @@ from seqlight.attribution.kernels.averages import mean
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=4), st.data())
 def test_value_and_gradient_are_those_of_pytorch(shape, data):
     dims = data.draw(st.one_of(st.none(), st.sets(st.integers(-len(shape), -1)).map(tuple)))
-    keepdim, dtype = data.draw(st.booleans()), data.draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+    keepdim, dtype = (
+        data.draw(st.booleans()),
+        data.draw(st.sampled_from([torch.float32, torch.float64, torch.bfloat16])),
+    )
     x = torch.randn(shape, dtype=dtype).requires_grad_()
     ours, expected = (function(x, dims, keepdim) for function in (mean, torch.mean))
     assert torch.equal(ours.nan_to_num(7), expected.nan_to_num(7))

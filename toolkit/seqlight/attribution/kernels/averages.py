@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 # What a sum takes as well.
 ARGUMENTS = frozenset({"dim", "axis", "keepdim"})
 
