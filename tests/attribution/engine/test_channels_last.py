@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 import seqlight as sl
 from multipliers import plain_rules
+from seqlight.attribution.engine import channels_last as engine
 from seqlight.attribution.engine import policy
 from seqlight.attribution.engine.channels_last import ChannelsLastReferenceMode
 from seqlight.attribution.kernels import channels_last, convolution
@@ -147,6 +148,13 @@ def test_between_convolutions_all_lies_with_channels_last(arranged):
     attributions(Between(mean), batch_size=4)
     # For each of three batches: three convolutions, batch norm, three activations, and two sums.
     assert len(arranged) == 3 * 9
+
+
+def test_the_gradient_of_a_mean_over_positions_takes_no_memory(arranged, monkeypatch):
+    strides, arrange = [], engine._arrange_gradient
+    monkeypatch.setattr(engine, "_arrange_gradient", lambda grad: strides.append(grad.stride()) or arrange(grad))
+    attributions(Between(mean), batch_size=12)
+    assert strides == [(WIDTH, 1, 0)]
 
 
 def test_what_is_put_back_at_once_is_never_arranged(arranged):
