@@ -26,6 +26,7 @@ from seqlight.sequence.one_hot import one_hot_encode
 
 FASTA = (".fa", ".fasta", ".fna")
 ARRAYS = (".npy", ".npz", ".pt")
+REGIONS = (".bed", ".narrowpeak", ".broadpeak")
 TABLES = {".csv": ",", ".tsv": "\t"}
 # The largest position, so that sums of many fit into 64 bits.
 _LARGEST = 2**48
@@ -91,12 +92,16 @@ def read_array(source: Tensor | str | os.PathLike[str], name: str, key: str) -> 
     if isinstance(source, Tensor):
         return source
     if not isinstance(source, str | os.PathLike):
-        raise InputError(f"{name} is {kind_of(source)}: expected a torch.Tensor or the path of a file.")
+        remedy = "; take some of its rows, such as its [:24]" if hasattr(source, "batch") else ""
+        raise InputError(f"{name} is {kind_of(source)}: expected a torch.Tensor or the path of a file{remedy}.")
     path = _existing(source, name)
     suffix = _suffix(path)
     if suffix not in ARRAYS:
         wanted = (*FASTA, *ARRAYS) if key == "X" else ARRAYS
-        raise InputError(f"{name} is the file {str(source)!r}: expected its name to end in {', '.join(wanted)}.")
+        remedy = "; of regions give rows of a GenomeDataset, such as its [:24]" if suffix in REGIONS else ""
+        raise InputError(
+            f"{name} is the file {str(source)!r}: expected its name to end in {', '.join(wanted)}{remedy}."
+        )
     if suffix == ".pt":
         return _load_tensor(path)
     found = map_array(path, key)

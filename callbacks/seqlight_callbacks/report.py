@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+from lightning.pytorch.utilities import rank_zero_info
 
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.files.folder import require_writable
@@ -31,7 +32,7 @@ class AttributionReport(RecordViewer):
 
     The report is a single self-contained HTML file. It shows the curves of the logged numbers, how the attribution
     changed from record to record, with films of a few sequences, what the model looks at in the end, its seqlets, and
-    all numbers. The first process writes it. If it cannot be written, a warning says so.
+    all numbers. The first process writes it, and says where. If it cannot be written, a warning says so.
 
     Parameters
     ----------
@@ -215,6 +216,7 @@ class AttributionReport(RecordViewer):
         try:
             path = output_folder(trainer) / f"{self.name}.html" if path is None else path
             self.write(path, self.sections(ending))
+            rank_zero_info(f"{self.label} is in {path}")
         except Exception as error:
             # Only the first process does this, and a finished training is worth more than its report.
             which = str(path or self.name)

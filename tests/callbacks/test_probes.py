@@ -44,6 +44,7 @@ def test_a_tensor_is_copied():
         ("a.fa", "", "holds no sequence"),
         ("a.fa", ">a\nACXT\n", "X"),
         ("a.txt", "ACGT", "expected its name to end in .fa, .fasta, .fna, .npy, .npz, .pt"),
+        ("a.narrowPeak", "", r"; of regions give rows of a GenomeDataset, such as its \[:24\]\."),
     ],
 )
 def test_bad_files(tmp_path, name, text, message):
@@ -66,6 +67,8 @@ def test_bad_arrays(tmp_path):
         read_probes("no.npy")
     with pytest.raises(sl.InputError, match=r"sequences is an ndarray: expected a torch.Tensor or the path"):
         read_probes(X.numpy())
+    with pytest.raises(sl.InputError, match=r"is an ArrayDataset: .*; take some of its rows, such as its \[:24\]"):
+        read_probes(sl.ArrayDataset(X))
     with pytest.raises(sl.InputError, match=r"expected its name to end in .npy, .npz, .pt"):
         read_array(__file__, "compare_with", "attributions")
 

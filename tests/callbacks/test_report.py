@@ -55,6 +55,13 @@ def test_a_training_leaves_a_report(toy, tmp_path):
     assert not re.findall(r"url\((?!data:)|@import|https?://(?!www\.w3\.org)", re.sub(r'"data:[^"]*"', "", page))
 
 
+def test_the_end_of_a_training_says_where_the_report_is(toy, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("seqlight_callbacks.report.rank_zero_info", said.append)
+    toy.fit([attribution(toy), SummaryReport()], max_epochs=1)
+    assert said == [f"SummaryReport 'report' is in {tmp_path / 'report.html'}"]
+
+
 def test_numbers_are_those_that_were_logged(toy, tmp_path):
     report = SummaryReport()
     toy.fit([attribution(toy), report], max_epochs=3, logger=CSVLogger(tmp_path, name="csv", version=""))

@@ -63,3 +63,14 @@ def test_one_tensor_is_no_tuple():
     dataset = ArrayDataset(torch.arange(6).reshape(3, 2))
     assert dataset[1].tolist() == [2, 3]
     assert [one.tolist() for one in dataset.__getitems__([0, 2])] == [[0, 1], [4, 5]]
+
+
+def test_a_slice_is_a_batch():
+    dataset = ArrayDataset(torch.arange(6).reshape(3, 2))
+    assert dataset[:2].tolist() == [[0, 1], [2, 3]]
+    assert dataset[::-2].tolist() == [[4, 5], [0, 1]]
+    assert dataset[5:].shape == (0, 2)
+    echo = Echo()
+    echo.set_epoch(4)
+    rows, epochs = echo[-3:]
+    assert (rows.tolist(), epochs.tolist()) == ([7, 8, 9], [4, 4, 4])

@@ -64,6 +64,15 @@ def test_contributions_are_summed_over_letters(cut, tmp_path):
         assert file.intervals("chr10") is None
 
 
+def test_sizes_of_chromosomes_are_read_from_a_file(cut, tmp_path):
+    table = tmp_path / "toy.chrom.sizes"
+    table.write_text("".join(f"{chrom}\t{size}\n" for chrom, size in cut.sizes.items()))
+    track = np.ones((len(cut.X), WINDOW))
+    write_bigwig(tmp_path / "a.bw", track, cut.loci, cut.sizes)
+    write_bigwig(tmp_path / "b.bw", track, cut.loci, table)
+    assert (tmp_path / "a.bw").read_bytes() == (tmp_path / "b.bw").read_bytes()
+
+
 def test_windows_that_overlap_can_be_refused(cut, tmp_path):
     track = np.ones((len(cut.X), WINDOW))
     with pytest.raises(sl.InputError, match="windows overlap at chr2:30"):

@@ -62,6 +62,7 @@ def test_motifs_of_jaspar_are_frequencies():
         ({"a": [[0.9, 0.1, 0, 0], [0.6, 0.2, 0.1, 0.1]]}, "sum to one, but to 1.5: .*; transposed it would be right"),
         ({"a": np.ma.masked_array(np.eye(4), np.eye(4) == 1)}, "motif 'a' is a masked array with masked entries"),
         ({"a": "GATA"}, "motif 'a' is a str that is no array of numbers"),
+        ({"a": "GATA"}, r"; a site is written as one_hot_encode\('GATA'\)\."),
         ({"a": [[1, 0], [0]]}, "motif 'a' is a list that is no array of numbers"),
         ({"a": np.eye(4) * 1j}, "motif 'a' is an ndarray that is no array of numbers"),
         ({"1": np.eye(4), 1: np.eye(4)}, "two motifs are named '1'"),

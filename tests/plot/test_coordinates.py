@@ -60,7 +60,9 @@ def test_one_of_several_loci_is_chosen(source):
         (TABLE, 2, "`example_idx` is 2"),
         (("chr1", 0, 40), None, "40 positions and the sequence 50"),
         (("chr1", 0), None, r"\(chrom, start, end\)"),
-        ("chr1:0-50", None, r"\(chrom, start, end\)"),
+        ("chr1", None, r"one like 'chr1:2,850-3,150' is needed, or \(chrom, start, end\)"),
+        ("chr1:50-0", None, "expected start < end"),
+        ("chr1:1-49", None, "48 positions and the sequence 50"),
         (("chr1", 50, 0), None, "expected start < end"),
         (("chr1", 0, 50, "*"), None, "strand"),
     ],
@@ -68,3 +70,16 @@ def test_one_of_several_loci_is_chosen(source):
 def test_invalid_loci_are_refused(source, row, message):
     with pytest.raises(InputError, match=message):
         as_locus(source, 50, row)
+
+
+@pytest.mark.parametrize(
+    ("text", "locus"),
+    [
+        ("chr1:2,850-2,900", Locus("chr1", 2850, 2900)),  # as in BED
+        ("chr1:2,851-2,900", Locus("chr1", 2850, 2900)),  # as in a browser: counted from 1
+        ("chr1:0-50(-)", Locus("chr1", 0, 50, reverse=True)),
+        (" HLA:HLA00001:1-50 ", Locus("HLA:HLA00001", 0, 50)),
+    ],
+)
+def test_a_place_as_it_is_copied_from_a_browser(text, locus):
+    assert as_locus(text, 50) == locus

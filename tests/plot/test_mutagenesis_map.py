@@ -139,6 +139,10 @@ def test_wrong_arguments_are_refused(outputs, X, options, message):
 def test_wrong_shapes_are_refused(X):
     with pytest.raises(InputError, match=r"`effects` has shape \(4, 9\)"):
         plot_mutagenesis(np.ones((4, 9)), X[0])
+    with pytest.raises(InputError, match="but 30 of the 30 positions of `X` are drawn: give the `start` and `end`"):
+        plot_mutagenesis(np.ones((4, 9)), X[0])
+    with pytest.raises(InputError, match=r"`effects` has shape \(3, 30\), but \(4, 30\) is needed"):
+        plot_mutagenesis(np.ones((3, 30)), X[0])
     with pytest.raises(InputError, match=r"`X` has shape \(30,\)"):
         plot_mutagenesis(np.ones((4, 30)), X[0, 0])
     effects = np.random.RandomState(0).rand(4, 30)

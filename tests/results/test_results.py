@@ -209,3 +209,18 @@ def test_a_notebook_shows_results_that_are_not_whole(tmp_path):
     assert gone._repr_html_().startswith("<pre>")
     empty = write_results(tmp_path / "empty", {"attributions": np.zeros((0, 4, 9), np.float32)})
     assert "Results of 0 rows" in empty._repr_html_()
+
+
+def test_arrays_that_are_asked_for_in_another_way(folder, tmp_path):
+    results = sl.open_results(folder)
+    with pytest.raises(AttributeError, match=r"no attribute 'outputs': expected results\['outputs'\]"):
+        results.outputs  # noqa: B018
+    with pytest.raises(AttributeError, match=r"no attribute 'to_pandas'\.$"):
+        results.to_pandas()
+    with pytest.raises(sl.InputError, match=r"indexed with slice.*, as in results\['attributions'\]\[:10\]"):
+        results[:5]
+    with pytest.raises(sl.InputError, match=r"`X` is a Column: .*; read its rows, `X\[:\]`, and sum over letters"):
+        sl.recursive_seqlets(results["attributions"])
+    gone = Results(tmp_path / "gone", results.manifest)
+    assert not hasattr(gone, "outputs")
+    assert len(pickle.loads(pickle.dumps(results))) == ROWS

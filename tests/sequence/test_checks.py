@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import TensorDataset
 
+from seqlight.datasets import ArrayDataset
 from seqlight.errors import InputError
 from seqlight.sequence import checks, native_loops
 
@@ -86,6 +87,7 @@ def test_a_large_tensor_is_read_by_several_threads():
             r"X is a numpy\.ndarray of <U4: .*; use one_hot_encode\(X\.tolist\(\)\) if it holds strings",
         ),
         (TensorDataset(torch.ones(2)), r"X is a TensorDataset: .*; stack some of its rows, or use seqlight\.run"),
+        (ArrayDataset(torch.ones(2)), r"X is an ArrayDataset: .*; take some of its rows, X\[:100\], or use"),
         ([1, 2], r"X is a list: expected a torch\.Tensor; convert it first\."),
         (torch.arange(12).view(3, 4) % 4, r"X has shape \(3, 4\): .* integers for letters, so one-hot encode it first"),
         (torch.eye(4, dtype=torch.int8), r"X has shape \(4, 4\): .*; use X\.unsqueeze\(0\) for one sequence"),
@@ -155,3 +157,15 @@ def test_regions():
         checks.require_region(3, 3, 5)
     with pytest.raises(InputError, match=r"start is -1: expected 0 or more\."):
         checks.require_region(-1, 3, 5)
+
+
+def test_what_becomes_an_array_is_read_at_once():
+    class Lazy:
+        def __array__(self, dtype=None, copy=None):
+            return np.eye(3)
+
+        def __iter__(self):
+            raise AssertionError("read row by row")
+
+    assert checks.as_tensor(Lazy(), "X").tolist() == np.eye(3).tolist()
+    assert checks.as_tensor(np.float32(2), "X").dtype == torch.float32

@@ -158,3 +158,12 @@ def test_a_strand_column_spelled_another_way():
     with pytest.raises(InputError, match="loci has a column 'Strand', which is not read: call it 'strand'"):
         as_loci(table)
     assert as_loci(table.assign(strand="-")).strand.tolist() == ["-"]
+
+
+def test_many_loci_are_printed_in_a_line():
+    n = 5000
+    loci = Loci(np.full(n, "chr1"), np.arange(n), np.arange(n) + 10, np.full(n, "."))
+    assert repr(loci) == "Loci of 5000 sequences: chr1:0-10(.), chr1:1-11(.), chr1:2-12(.), ..."
+    assert repr(Loci(["a"], [1], [2], ["+"])) == "Loci of 1 sequence: a:1-2(+)"
+    assert repr(Loci(*(field[3] for field in loci))) == "Loci of 1 sequence: chr1:3-13(.)"
+    assert repr(Loci(*(field[:0] for field in loci))) == "Loci of 0 sequences"

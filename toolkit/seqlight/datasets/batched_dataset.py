@@ -21,8 +21,8 @@ class BatchedDataset(Dataset[Any], ABC):
     """A map-style Dataset of tensors whose rows are read many at a time.
 
     An item is `X`, or a tuple `(X, y)`. ``dataset[row]`` is a row in the current epoch, and ``dataset[row, epoch]``
-    the same row in another one: these differ only if the dataset augments. A `DataLoader` finds ``__getitems__``, and
-    so reads batches.
+    the same row in another one: these differ only if the dataset augments. ``dataset[:100]`` are many rows, as `batch`
+    returns them. A `DataLoader` finds ``__getitems__``, and so reads batches.
 
     A subclass defines ``__len__``, `read` and `fingerprint`.
     """
@@ -76,6 +76,8 @@ class BatchedDataset(Dataset[Any], ABC):
         return self.read(np.where(numbers < 0, numbers + n, numbers), epochs)
 
     def __getitem__(self, row: Any) -> Batch:
+        if isinstance(row, slice):
+            return self.batch(range(len(self))[row])
         found = self.batch([row])
         return found[0] if isinstance(found, Tensor) else tuple(one[0] for one in found)
 

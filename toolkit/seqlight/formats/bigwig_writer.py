@@ -15,6 +15,7 @@ from torch import Tensor
 from seqlight.errors import InputError
 from seqlight.files.paths import file_to_write
 from seqlight.formats.bigwig_file import bigwig_file
+from seqlight.formats.chromosome_sizes import as_chromosome_sizes
 from seqlight.formats.merged_windows import Overlaps, PlacedWindows, merge_windows, require_overlaps
 from seqlight.sequence.checks import as_tensor
 from seqlight.sequence.loci import Loci, as_loci, as_sizes, sizes_by_name
@@ -33,7 +34,7 @@ def write_bigwig(
     path: str | os.PathLike[str],
     track: Tensor | NDArray[Any] | Column | Results,
     loci: Loci | pd.DataFrame | None = None,
-    chrom_sizes: Mapping[str, int] | None = None,
+    chrom_sizes: Mapping[str, int] | str | os.PathLike[str] | None = None,
     overlaps: Overlaps = "mean",
     *,
     target: int | None = None,
@@ -52,8 +53,9 @@ def write_bigwig(
     loci : Loci, or pandas.DataFrame with the columns chrom, start, end and maybe strand
         Where the windows were cut from. On "-" the track is reversed; what lies off a chromosome is left out. None:
         those of the results.
-    chrom_sizes : mapping of str to int
-        The lengths of all chromosomes of the genome, in the order in which the file is to list them.
+    chrom_sizes : mapping of str to int, str or path
+        The lengths of all chromosomes of the genome, in the order in which the file is to list them; or the file that
+        has them: the FASTA file of the genome, its .fai, or a table such as ``hg38.chrom.sizes``.
     overlaps : {"mean", "nearest", "error"}
         What to write where windows overlap: the mean, the value of the window whose middle is nearest (the first
         of equally near ones), or to raise an error instead.
@@ -89,9 +91,12 @@ def write_bigwig(
                     file.add(chrom, first, run)
 
 
-def require_bigwig_sizes(chrom_sizes: Mapping[str, int] | None) -> dict[str, int]:
+def require_bigwig_sizes(chrom_sizes: Mapping[str, int] | str | os.PathLike[str] | None) -> dict[str, int]:
     """Return checked lengths of chromosomes; InputError if a bigWig file cannot hold one."""
-    sizes = sizes_by_name(chrom_sizes)  # type: ignore[arg-type]
+    if isinstance(chrom_sizes, str | os.PathLike):
+        sizes = as_chromosome_sizes(chrom_sizes)
+    else:
+        sizes = sizes_by_name(chrom_sizes)  # type: ignore[arg-type]
     for chrom, size in sizes.items():
         if size > LONGEST or "\0" in chrom:
             raise InputError(

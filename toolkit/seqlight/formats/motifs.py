@@ -180,8 +180,9 @@ def _array(name: str, motif: Any) -> NDArray[np.float64]:
             return plain.astype(np.float64)
     except (TypeError, ValueError):
         pass
+    word = f"; a site is written as one_hot_encode({motif!r})" if isinstance(motif, str) else ""
     raise InputError(
-        f"motif {name!r} is {kind_of(motif)} that is no array of numbers: expected shape (letters, positions)."
+        f"motif {name!r} is {kind_of(motif)} that is no array of numbers: expected shape (letters, positions){word}."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,7 +16,9 @@ from seqlight.errors import InputError
 from seqlight.plot.text import LITERAL_TEXT
 from seqlight.sequence.loci import Loci, as_loci
 
-LocusLike: TypeAlias = tuple[str, int, int] | tuple[str, int, int, str] | Loci | pd.DataFrame
+LocusLike: TypeAlias = str | tuple[str, int, int] | tuple[str, int, int, str] | Loci | pd.DataFrame
+# A name may contain colons, as HLA:HLA00001 does.
+_TEXT = re.compile(r"(?P<chrom>\S+):(?P<start>\d[\d,]*)-(?P<end>\d[\d,]*)(\((?P<strand>[+.-])\))?")
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def as_locus(source: LocusLike | None, length: int, example_idx: int | None = No
 
     Parameters
     ----------
-    source : tuple of chromosome, start, end and maybe strand; Loci or table of the columns chrom, start, end; or None
-        Where the sequence, or each of several sequences, was cut from the genome.
+    source : tuple of chromosome, start, end and maybe strand; str; Loci or table of chrom, start, end; or None
+        Where the sequence, or each of several sequences, was cut from the genome. A text such as "chr1:2,850-3,150"
+        counts from 0 with the end excluded, or from 1 with the end included, whichever has `length` positions.
     length : int
         The number of positions of the sequence.
     example_idx : int, optional
@@ -80,6 +84,8 @@ def as_locus(source: LocusLike | None, length: int, example_idx: int | None = No
     """
     if source is None:
         return None
+    if isinstance(source, str):
+        source = _parse(source, length)
     loci = as_loci(source if isinstance(source, Loci | pd.DataFrame) else _as_table(source))
     n = len(loci.chrom)
     row = 0 if n == 1 else example_idx
@@ -94,9 +100,21 @@ def as_locus(source: LocusLike | None, length: int, example_idx: int | None = No
     return locus
 
 
+def _parse(text: str, length: int) -> tuple[str, int, int, str]:
+    found = _TEXT.fullmatch(text.strip())
+    if found is None:
+        raise InputError(f"`locus` is {text!r}, but one like 'chr1:2,850-3,150' is needed, or (chrom, start, end).")
+    start, end = (int(found[name].replace(",", "")) for name in ("start", "end"))
+    from_1 = start > 0 and end - start + 1 == length  # as browsers and samtools write it
+    return found["chrom"], start - from_1, end, found["strand"] or "+"
+
+
 def _as_table(source: Any) -> pd.DataFrame:
     if not isinstance(source, tuple) or len(source) not in (3, 4):
-        raise InputError(f"`locus` is {source!r}, but (chrom, start, end) or (chrom, start, end, strand) is needed.")
+        raise InputError(
+            f"`locus` is {source!r}, but (chrom, start, end), (chrom, start, end, strand) or a text such as "
+            "'chr1:2,850-3,150' is needed."
+        )
     return pd.DataFrame([source], columns=["chrom", "start", "end", "strand"][: len(source)])
 
 

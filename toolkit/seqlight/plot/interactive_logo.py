@@ -59,7 +59,7 @@ def interactive_logo(
     color, color_cmap, color_vmin, color_vmax, start, end, annotations, score_key, label_key, example_idx, ylim, \
 alphabet
         As in :func:`seqlight.plot_logo`. All annotations are drawn, in as many rows as they need.
-    locus : tuple, Loci or pandas.DataFrame, optional
+    locus : tuple, str, Loci or pandas.DataFrame, optional
         The place in the genome that the sequence was cut from, as in :func:`seqlight.plot_tracks`.
     title : str, optional
         Written above the logo.

@@ -68,7 +68,7 @@ def plot_mutagenesis(
     start, end : int, optional
         Draw the positions ``start <= position < end`` only. Where only these were mutated, give the same numbers as to
         :func:`seqlight.saturation_mutagenesis`.
-    locus : tuple, Loci or pandas.DataFrame, optional
+    locus : tuple, str, Loci or pandas.DataFrame, optional
         The place in the genome that the sequence was cut from, as in :func:`seqlight.plot_tracks`.
     logo : bool, optional
         Whether to draw the logo above.
@@ -166,10 +166,15 @@ def _changes(effects: Any, sequence: Floats, window: slice, example_idx: int | N
                 found = _select(found.swapaxes(0, needed - 3), index, what, name)
     n_letters, length = sequence.shape
     width = window.stop - window.start
-    if found.ndim != 2 or len(found) != n_letters or found.shape[1] not in (length, width):
+    if found.ndim == 2 and len(found) == n_letters and found.shape[1] not in (length, width):
         raise InputError(
-            f"`effects` has shape {found.shape}, but ({n_letters}, {length}) is needed, or {width} positions if only "
-            f"those from `start` to `end` were mutated: the letters and positions of `X`."
+            f"`effects` has shape {found.shape}, but {width} of the {length} positions of `X` are drawn: give the "
+            "`start` and `end` with which saturation_mutagenesis was called, or effects of all positions."
+        )
+    if found.ndim != 2 or len(found) != n_letters:
+        raise InputError(
+            f"`effects` has shape {found.shape}, but ({n_letters}, {length}) is needed, the letters and positions of "
+            "`X`, or fewer positions if only those from `start` to `end` were mutated."
         )
     found, own = found if found.shape[1] == width else found[:, window], sequence[:, window]
     if not np.isfinite(found).all():

@@ -69,10 +69,10 @@ def plot_tracks(
     seqlets, motifs : pandas.DataFrame, optional
         Tables like the annotations of :func:`seqlight.plot_logo`: columns `start` and `end`, in positions of the
         sequence. The first column of `motifs` holds the names.
-    locus : tuple, Loci or pandas.DataFrame, optional
+    locus : tuple, str, Loci or pandas.DataFrame, optional
         The place in the genome that the sequence was cut from, ``(chrom, start, end)`` or ``(chrom, start, end,
-        strand)``, in the coordinates of BED; or the loci of all sequences, from which `example_idx` selects. The
-        axis then shows genome coordinates.
+        strand)``, in the coordinates of BED, or a text such as ``"chr1:2,850-3,150"``; or the loci of all sequences,
+        from which `example_idx` selects. The axis then shows genome coordinates.
     start, end : int, optional
         Draw the positions ``start <= position < end`` only.
     prediction_window : tuple of int, optional

@@ -6,12 +6,12 @@ import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlight.errors import InputError, ResultsError
+from seqlight.errors import InputError, ResultsError, SeqlightError
 from seqlight.files.folder import as_folder
 from seqlight.files.stamp import FileStamp
 from seqlight.notebook.markup import html_lines, html_table, shown_safely
@@ -202,7 +202,24 @@ class Results:
                 column.shard(k)
         _ = self.loci, self.row_names
 
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"results have no attribute {name!r}{self._hint(name)}.", name=name, obj=self)
+
+    def _hint(self, name: str) -> str:
+        """Return what to do instead of reading an attribute that does not exist."""
+        if name.startswith("_") or "manifest" not in self.__dict__:  # asked for by pickle and notebooks
+            return ""
+        try:
+            return f": expected results[{name!r}], which is an array" if name in self.names else ""
+        except (SeqlightError, OSError):  # a folder that is damaged or gone
+            return ""
+
     def __getitem__(self, name: str) -> Column:
+        if not isinstance(name, str):
+            raise InputError(
+                f"results are indexed with {name!r}: expected the name of an array first, as in "
+                f"results[{next(iter(self.names), 'outputs')!r}][:10]."
+            )
         if name not in self.names:
             there = ", ".join(map(repr, self.names)) or "none, for the run has no rows"
             raise InputError(f"there is no {name!r} in {self.path}: expected one of {there}.")

@@ -142,6 +142,8 @@ def _require_dense(X: torch.Tensor, name: str) -> None:
 def _remedy(X: object, name: str) -> str:
     if hasattr(X, "attributions"):
         return f"pass `{name}.attributions.sum(dim=1)`"
+    if hasattr(X, "blocks"):
+        return f"read its rows, `{name}[:]`" + ", and sum over letters, `.sum(axis=1)`" * (getattr(X, "ndim", 0) == 3)
     return f"pass `{name}.to_numpy()`" if hasattr(X, "to_numpy") else "convert it"
 
 

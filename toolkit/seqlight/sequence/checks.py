@@ -32,7 +32,8 @@ def require_tensor(X: object, name: str = "X") -> Tensor:
         if X.dtype.kind in "USO":
             found, remedy = f"{found} of {X.dtype}", f"use one_hot_encode({name}.tolist()) if it holds strings"
     elif isinstance(X, Dataset):
-        remedy = "stack some of its rows, or use seqlight.run, which reads them in batches"
+        rows = f"take some of its rows, {name}[:100]" if hasattr(X, "batch") else "stack some of its rows"
+        remedy = f"{rows}, or use seqlight.run, which reads them in batches"
     elif isinstance(X, str):
         remedy = f"use one_hot_encode({name})"
     elif isinstance(X, list | tuple) and X and all(isinstance(one, str) for one in X):
@@ -117,6 +118,8 @@ def as_tensor(given: Any, name: str) -> Tensor:
         # NumPy cannot read a tensor that PyTorch negates lazily.
         return require_dense(given, name).resolve_neg()
     try:
+        if hasattr(given, "__array__") and not isinstance(given, np.ndarray | np.generic):
+            given = np.array(given)  # such as a column of results, which PyTorch would read row by row
         return torch.as_tensor(given, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{name} is {kind_of(given)}: expected a tensor or an array of numbers ({error}).") from None

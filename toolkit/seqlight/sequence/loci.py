@@ -17,6 +17,8 @@ from seqlight.sequence.chromosomes import chromosome_name, likely_name
 STRANDS = ("+", "-", ".")
 # The largest position: sums and differences stay far from overflowing 64 bits.
 _MOST = 2**48
+# How many loci are printed.
+MOST_LOCI_SHOWN = 3
 
 
 class Loci(NamedTuple):
@@ -33,12 +35,26 @@ class Loci(NamedTuple):
         start below 0 or an end above the chromosome's size.
     strand : numpy.ndarray of str
         "+", "." (the same), or "-" where the sequence is the reverse complement.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Loci(np.array(["chr1", "chr2"]), np.array([10, 5]), np.array([20, 15]), np.array(["+", "-"]))
+    Loci of 2 sequences: chr1:10-20(+), chr2:5-15(-)
     """
 
     chrom: NDArray[Any]
     start: NDArray[np.int64]
     end: NDArray[np.int64]
     strand: NDArray[Any]
+
+    def __repr__(self) -> str:
+        # In full they are four arrays, of thousands of lines for a set of peaks.
+        n = np.size(self.chrom)
+        shown = zip(*(np.ravel(field)[:MOST_LOCI_SHOWN].tolist() for field in self), strict=False)
+        places = ", ".join(f"{chrom}:{start}-{end}({strand})" for chrom, start, end, strand in shown)
+        more = ", ..." if n > MOST_LOCI_SHOWN else ""
+        return f"Loci of {n} sequence{'s' * (n != 1)}{': ' * bool(n)}{places}{more}"
 
 
 def as_loci(source: Loci | pd.DataFrame, n: int | None = None, length: int | None = None, name: str = "loci") -> Loci:
