@@ -21,6 +21,18 @@ class Gate(torch.nn.Module):
 class Sum(torch.nn.Module):
     def forward(self, x):
         return (x[:, 0] - x[:, 1]).relu().sum(dim=1, keepdim=True)
+
+class Two(Sum):
+    def forward(self, x):
+        return x[:, :2], super().forward(x)
+
+class Profile(torch.nn.Module):
+    def forward(self, x):
+        return x[:, :2]
+
+class One(torch.nn.Module):
+    def forward(self, x):
+        return x.flatten(1)[:, 0].sum()
 """
 
 
@@ -72,3 +84,29 @@ def test_strict_is_for_continuous_integration(folder, capsys):
         main(["audit", "--model", "audited.Gate", "--data", "X.npy", "--strict"])
     assert end.value.code == 1
     assert capsys.readouterr().err.startswith("seqlight: attributions of this model are not complete")
+
+
+@pytest.mark.parametrize(
+    ("model", "says", "target"),
+    [
+        ("Two", "choose a number of it, such as --target 'column(0, head=0)', with the place", "column(0, head=1)"),
+        ("Profile", "choose a number of it, such as --target '(0, 0)', a place, --target counts, the sum", "(0, 0)"),
+        ("One", "(rows, targets), from the forward of the model, or as --target the path of a function", None),
+    ],
+)
+def test_what_to_do_is_said_in_options(folder, capsys, model, says, target):
+    for command in ("audit", "attribute"):
+        more = ["--out", "out", "--n-shuffles", "20", "--accelerator", "cpu", "--quiet"] if command == "attribute" else []
+        words = [command, "--model", f"audited.{model}", "--data", "X.npy", *more]
+        try:
+            main(words)
+        except SystemExit as stop:
+            assert stop.code == 1
+        shown = capsys.readouterr()
+        text = " ".join((shown.out + shown.err).split())
+        if model != "One" or command == "attribute":  # an audit explains a single row, whose number that is
+            assert says in text
+            assert "lambda" not in text
+    if target is not None:
+        main(["audit", "--model", f"audited.{model}", "--data", "X.npy", "--target", target])
+        assert "Complete" in capsys.readouterr().out

@@ -70,7 +70,7 @@ def audit_command(
     network = open_network(model, checkpoint, module, init_args, trusted)
     found = seqlight.audit(
         network, X, args, target=as_target(target), n_shuffles=n_shuffles, dtype=dtype, random_state=random_state
-    )
+    ).typed
     print(found)
     if out is not None:
         _write(found, out)

@@ -71,12 +71,25 @@ def as_table(y: Tensor, rows: int) -> Tensor:
     if found.ndim == 1 and len(found) == rows:
         found = found.unsqueeze(1)
     if found.ndim != 2 or len(found) != rows:
-        raise InputError(
-            f"the model turned {rows} rows into an output of shape {tuple(y.shape)}: expected (rows, targets); "
-            "pass as target a tuple of indices, which selects one number, or a function that reduces the output to "
-            "one number for each row, for instance lambda y: y.sum(dim=(1, 2))."
-        )
+        raise _no_table(y, rows)
     return found
+
+
+def _no_table(y: Tensor, rows: int) -> InputError:
+    """Return the error of an output that is no table, in the words of Python and of the command line."""
+    what = f"the model turned {rows} rows into an output of shape {tuple(y.shape)}: expected (rows, targets)"
+    error = InputError(
+        f"{what}; pass as target a tuple of indices, which selects one number, or a function that reduces the output "
+        "to one number for each row, for instance lambda y: y.sum(dim=(1, 2))."
+    )
+    error.typed = f"{what}, from the forward of the model, or as --target the path of a function, package.module.function."
+    if y.ndim > 2 and len(y) == rows:
+        place = ", ".join("0" * (y.ndim - 1))
+        error.typed = (
+            f"{what}; choose a number of it, such as --target '({place})', a place, --target counts, the sum, or the "
+            "path of a function, package.module.function."
+        )
+    return error
 
 
 def entry_at(y: Tensor, index: tuple[int, ...], rows: int) -> Tensor:

@@ -139,7 +139,8 @@ def audit(
     try:
         return Audit.from_pairs(*_run_in(run, checked.dtype, model, X, rows))
     except UnsupportedOperation as error:
-        refused = AuditedPair([], refused=AuditedCall("the model", "", ["refused"]), note=str(error))
+        call = AuditedCall("the model", "", ["refused"])
+        refused = AuditedPair([], refused=call, note=str(error), typed=error.typed or "")
         return Audit.from_pairs([refused], rows)
 
 

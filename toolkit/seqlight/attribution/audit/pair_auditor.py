@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,8 @@ class AuditedPair:
         The call for which the model was refused.
     note : str
         What to do about `remainder` or `refused`.
+    typed : str
+        The same in the words of the command line; empty where it does not differ.
     dtype : torch.dtype
         The coarsest dtype that was computed in.
     """
@@ -50,6 +52,7 @@ class AuditedPair:
     remainder: AuditedCall | None = None
     refused: AuditedCall | None = None
     note: str = ""
+    typed: str = ""
     dtype: torch.dtype = torch.float64
 
 
@@ -87,7 +90,7 @@ class PairAuditor(Explainer):
             with torch.no_grad():
                 # An output without a gradient may not depend on the input at all: compare it with the reference's.
                 other = read(*(one.clone() for one in baselines)) if outputs and not outputs[-1].requires_grad else None
-            return _refused_pair(modes, outputs, other, str(error))
+            return replace(_refused_pair(modes, outputs, other, str(error)), typed=error.typed or "")
         for what, one in (("", record.output), ("a reference of ", output)):
             if not one.isfinite().all():
                 where = None if what else modes.first_not_finite()

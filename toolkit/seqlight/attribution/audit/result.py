@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import math
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 import torch
@@ -75,6 +75,7 @@ class Audit:
     dtype: torch.dtype = torch.float64
     remark: str = ""
     _constant: bool = False
+    _typed: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_pairs(cls, examined: Sequence[AuditedPair], sequences: int, remark: str = "") -> Audit:
@@ -90,7 +91,14 @@ class Audit:
         losses = torch.stack([one.losses if len(one.losses) else none for one in rows] or [none])[: len(rows)]
         complete = not refused and not tally.exceeds_rounding(tally.deltas, tally.rounding)
         lost = tally.share(tally.deltas)
-        return cls(table, complete, lost, losses, tally.deltas, sequences, dtype, remark, tally.constant)
+        typed = {one.note: one.typed for one in examined if one.typed}
+        return cls(table, complete, lost, losses, tally.deltas, sequences, dtype, remark, tally.constant, typed)
+
+    @property
+    def typed(self) -> Audit:
+        """The same in the words of the command line, where what to do differs from Python."""
+        notes = [self._typed.get(one, one) for one in self.table["note"]]
+        return replace(self, table=self.table.assign(note=notes))
 
     @property
     def culprits(self) -> pd.DataFrame:
