@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -123,6 +124,48 @@ def test_files_of_other_results(results):
     # A table that was written by hand has no record.
     write_seqlets(results.path, table)
     assert FolderFiles.from_results(results).seqlets is not None
+
+
+@pytest.mark.reliability(
+    "the page of a run",
+    "seqlets of one target, and later of all, or the other way around; files without times; seqlets of other results",
+    "those called last of these results are shown",
+)
+def test_the_seqlets_that_were_called_last_are_shown(results):
+    def called(start, target=None, of=results.manifest.fingerprint):
+        row = {"example_idx": [3], "start": [start], "end": [9], "attribution": [0.5]}
+        table = pd.DataFrame(row if target is not None else {"target": [1], **row})
+        for path in write_seqlets(results.path, table, of=of, target=target):
+            os.utime(path, (0, 0))
+
+    def shown(target=1):
+        found = FolderFiles.from_results(results, target)
+        return found.table, found.seqlets["start"].tolist(), found.faults
+
+    called(1, target=1)
+    assert shown() == ("seqlets.target_1.tsv", [1], [])
+    called(2)
+    assert shown() == ("seqlets.tsv", [2], [])
+    called(3, target=0)
+    assert shown() == ("seqlets.tsv", [2], [])
+    called(4, target=1)
+    assert shown() == ("seqlets.target_1.tsv", [4], [])
+    called(5, of="others")
+    assert shown() == ("seqlets.target_1.tsv", [4], [])
+    called(6)
+    called(7, target=1, of="others")
+    assert shown() == ("seqlets.tsv", [6], [])
+
+
+def test_without_a_record_the_table_of_the_target_is_shown(results):
+    for name, start in (("seqlets", 1), ("seqlets.target_1", 2)):
+        (results.path / f"{name}.tsv").write_text(f"example_idx\tstart\tend\n3\t{start}\t9\n")
+    assert FolderFiles.from_results(results, 1).seqlets["start"].tolist() == [2]
+    (results.path / "seqlets.json").write_text('{"number": 1}')
+    assert FolderFiles.from_results(results, 1).seqlets["start"].tolist() == [1]
+    for text in ("[]", '{"number": "x"}', "", "{"):
+        (results.path / "seqlets.json").write_text(text)
+        assert FolderFiles.from_results(results, 1).seqlets["start"].tolist() == [2]
 
 
 def test_files_that_were_not_finished_are_not_listed(results):

@@ -71,7 +71,7 @@ def _count_known(results: Results, folder: Path, target: int | None) -> bool:
     from seqlight.motifs.known_counts import known_counts
     from seqlight.motifs.seqlet_files import is_of_other_results, read_tsv, seqlet_table, write_tsv
 
-    seqlets = seqlet_table(results.path, target)
+    seqlets = seqlet_table(results.path, target, results.manifest.fingerprint)
     if not seqlets.exists():
         return False
     if is_of_other_results(seqlets.with_suffix(".json"), results.manifest.fingerprint):

@@ -53,5 +53,5 @@ def report_command(
         title=title,
     )
     print(f"page: {page}")
-    if "attributions" in results and not seqlet_table(folder, number or 0).exists():
+    if "attributions" in results and not seqlet_table(folder, number or 0, results.manifest.fingerprint).exists():
         print(f"It shows seqlets too once they are called: seqlight seqlets {shlex.quote(str(folder))}")

@@ -40,6 +40,8 @@ def write_seqlets(
         Estimated false discovery rates.
     of : str, optional
         What identifies the results, which is kept in ``seqlets.json``: a report of other results does not show them.
+        So is how many tables the folder had seen before: where a table of all targets and one of this target are there,
+        the later one is shown, whatever time their files have.
     target : int, optional
         Which of several targets the table is of, for names such as ``seqlets.target_1.tsv``; None if it is of all.
 
@@ -51,6 +53,7 @@ def write_seqlets(
     folder.mkdir(parents=True, exist_ok=True)
     called = f"seqlets{target_suffix(target)}"
     record = folder / f"{called}.json"
+    number = 1 + max((_number(one) for one in folder.glob("seqlets*.json")), default=0)
     record.unlink(missing_ok=True)
     paths = {name: folder / f"{called}.{name}" for name in ("tsv", "bed", "fa", "fdr.tsv")}
     written = [paths["tsv"]]
@@ -71,29 +74,46 @@ def write_seqlets(
             path.unlink(missing_ok=True)
     if of is not None:
         with atomic_write(record) as partial:
-            partial.write_text(json.dumps({"results": of}) + "\n", encoding="utf-8")
+            partial.write_text(json.dumps({"results": of, "number": number}) + "\n", encoding="utf-8")
     return written
 
 
-def seqlet_table(folder: Path, target: int | None) -> Path:
-    """Return the table of seqlets of a target: its own, if there is one, or else that of all targets.
+def seqlet_table(folder: Path, target: int | None, of: str | None = None) -> Path:
+    """Return the table of seqlets of a target: its own or that of all targets, whichever was written later.
+
+    A table of other results than those that `of` identifies is left out where there is another one. Tables without a
+    record, as those of earlier versions, count as the earliest; of two such the target's own is taken.
 
     Examples
     --------
     >>> seqlet_table(Path("attributions"), 1).as_posix()
     'attributions/seqlets.tsv'
     """
-    own = folder / f"seqlets{target_suffix(target)}.tsv"
-    return own if own.exists() else folder / "seqlets.tsv"
+    of_all = folder / "seqlets.tsv"
+    there = [one for one in (folder / f"seqlets{target_suffix(target)}.tsv", of_all) if one.exists()]
+    if of is not None:
+        there = [one for one in there if not is_of_other_results(one.with_suffix(".json"), of)] or there
+    return max(there, key=lambda one: _number(one.with_suffix(".json")), default=of_all)
 
 
 def is_of_other_results(record: Path, of: str) -> bool:
     """Return whether a record says that what lies beside it was made of other results; one without says nothing."""
+    found: bool = _read_record(record).get("results", of) != of
+    return found
+
+
+def _number(record: Path) -> int:
+    """Return which of the tables of a folder a record is of; 0 if it does not say."""
+    found = _read_record(record).get("number", 0)
+    return found if isinstance(found, int) else 0
+
+
+def _read_record(record: Path) -> dict[str, Any]:
     try:
         found = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and found.get("results", of) != of
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def write_tsv(path: Path, table: pd.DataFrame) -> None:

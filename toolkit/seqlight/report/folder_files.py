@@ -61,6 +61,8 @@ class FolderFiles:
         Its table of motifs, and that of the known motifs that seqlets resemble.
     faults : list of str
         Sentences on files that cannot be read.
+    table : str
+        The name of the file of `seqlets`.
     """
 
     seqlets: pd.DataFrame | None = None
@@ -68,14 +70,15 @@ class FolderFiles:
     motif_table: pd.DataFrame | None = None
     known: pd.DataFrame | None = None
     faults: list[str] = field(default_factory=list)
+    table: str = "seqlets.tsv"
 
     @classmethod
     def from_results(cls, results: Results, target: int | None = None) -> FolderFiles:
         """Read what there is, for one of several targets; a file that cannot be read becomes a sentence."""
         faults: list[str] = []
-        table = seqlet_table(results.path, target)
-        seqlets = _read_table(table, faults)
         run = results.manifest.fingerprint
+        table = seqlet_table(results.path, target, run)
+        seqlets = _read_table(table, faults)
         stale = is_of_other_results(table.with_suffix(".json"), run)
         if seqlets is not None and stale:
             faults.append(
@@ -91,8 +94,9 @@ class FolderFiles:
             faults.append(
                 f"{folder.name} is of other results, which were in this folder before: run `seqlight motifs` again."
             )
-            return cls(seqlets, {}, None, known, faults)
-        return cls(seqlets, _read_motifs(folder / LOGOS, faults), _read_table(folder / MOTIFS, faults), known, faults)
+            return cls(seqlets, {}, None, known, faults, table.name)
+        motifs, found = _read_motifs(folder / LOGOS, faults), _read_table(folder / MOTIFS, faults)
+        return cls(seqlets, motifs, found, known, faults, table.name)
 
 
 def _read_motifs(path: Path, faults: list[str]) -> Motifs:

@@ -33,7 +33,7 @@ def seqlet_section(run: ReportedRun) -> Section:
     text = f"{len(run.seqlets):,} seqlets in {rows:,} of {len(run.results):,} rows; {positive:,} raise the output."
     table = run.seqlets.rename(columns={"example_idx": "row"})
     links = {"row": {row: f"#{name}" for row, name in run.anchors.items()}}
-    return Section("Seqlets", [Text(text), DataTable(table, "Seqlets, as seqlets.tsv has them.", links)])
+    return Section("Seqlets", [Text(text), DataTable(table, f"Seqlets, as {run.files.table} has them.", links)])
 
 
 def motif_section(run: ReportedRun) -> Section:

@@ -82,7 +82,9 @@ def _no_table(y: Tensor, rows: int) -> InputError:
         f"{what}; pass as target a tuple of indices, which selects one number, or a function that reduces the output "
         "to one number for each row, for instance lambda y: y.sum(dim=(1, 2))."
     )
-    error.typed = f"{what}, from the forward of the model, or as --target the path of a function, package.module.function."
+    error.typed = (
+        f"{what}, from the forward of the model, or as --target the path of a function, package.module.function."
+    )
     if y.ndim > 2 and len(y) == rows:
         place = ", ".join("0" * (y.ndim - 1))
         error.typed = (
