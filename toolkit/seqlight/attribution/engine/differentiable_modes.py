@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.function_bodies import open_body
+from seqlight.attribution.calls.leaves import flatten_arguments, tensors_in
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.engine.forward_record import KnownCalls
 from seqlight.attribution.engine.graph_check import find_nonlinear
@@ -66,11 +66,10 @@ class DifferentiableMode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        leaves = tree_flatten((args, kwargs))[0]
         if not torch.is_grad_enabled():
             return func(*args, **kwargs)
         known = self.find_known(func, args, kwargs)
-        if not any(id(one) in self._dependent for one in leaves):
+        if not any(id(one) in self._dependent for one in flatten_arguments(args, kwargs)[0]):
             return func(*args, **kwargs) if known is None else known
         entry = rules().get(func)
         if entry is None:
@@ -112,8 +111,21 @@ class DifferentiableMode(TorchFunctionMode):
 
     def _fuse(self, entry: Entry, args: Any, kwargs: Any) -> Any:
         assert entry.fused is not None
+        originals: dict[int, tuple[Tensor, Tensor]] = {}
+
+        def hide(one: Any) -> Any:
+            if isinstance(one, Tensor) and one.requires_grad and id(one) not in self._dependent:
+                original, one = one, one.detach()
+                originals[id(one)] = one, original
+            return one
+
+        if entry.name == "layer_norm":  # by requires_grad it tells whether weight and bias depend on the input
+            args, kwargs = tuple(map(hide, args)), {name: hide(one) for name, one in kwargs.items()}
         with self:
-            return entry.fused(*args, **kwargs)
+            fused = entry.fused(*args, **kwargs)
+        if fused is None or not originals:
+            return fused
+        return fused[0], tuple(originals[id(one)][1] if id(one) in originals else one for one in fused[1])
 
     def _explain(self, rule: Any, call: Call, known: Any) -> Any:
         if any(one.is_complex() for one in call.tensors) and not isinstance(rule, Product):
@@ -159,18 +171,16 @@ class DifferentiableMode(TorchFunctionMode):
     def _call_unlisted(self, func: Any, args: Any, kwargs: Any, known: Any) -> Any:
         """Make a call that is not in the table, if it is linear."""
         name = getattr(func, "__name__", "an operation")
-        inputs = [one for one in tree_flatten((args, kwargs))[0] if id(one) in self._dependent]
+        inputs = [one for one in flatten_arguments(args, kwargs)[0] if id(one) in self._dependent]
         if known is None and args and all(one is args[0] for one in inputs):
             y = self.call_faster(func, args, kwargs)
             if y is not None:
                 return self._mark(y, args, func)
         if not operation_names.hides_in_place(func):
-            body = open_body(func)
             y = func(*args, **kwargs) if known is None else known
-            outputs = [one for one in tree_flatten(y)[0] if isinstance(one, Tensor)]
-            if find_nonlinear(outputs, inputs) is None:
+            if find_nonlinear(tensors_in(y), inputs) is None:
                 return self._mark(y, args, func)
-            if body is not None:
+            if (body := open_body(func)) is not None:
                 with self:
                     y = body(*args, **kwargs)
                 return y if known is None else self._mark(known, args, func)
@@ -180,8 +190,8 @@ class DifferentiableMode(TorchFunctionMode):
         """Note that results depend on the input; so does what a call wrote to."""
         writes = operation_names.writes_in_place(getattr(func, "__name__", ""))
         written = [args[0]] if writes and args and isinstance(args[0], Tensor) else []
-        for one in (*(tree_flatten(y)[0] if isinstance(y, tuple | list) else [y]), *written):
-            if isinstance(one, Tensor) and one.requires_grad:
+        for one in (*tensors_in(y), *written):
+            if one.requires_grad:
                 self._dependent[id(one)] = one
                 if one._base is not None and written:
                     self._dependent[id(one._base)] = one._base

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.calls.function_bodies import open_body
+from seqlight.attribution.calls.leaves import flatten_arguments, tensors_in
 from seqlight.attribution.engine.visibility import is_compiled
 
 # A function of PyTorch that is told whether it is in training: most calls inside are the same in both cases.
@@ -40,9 +40,10 @@ class _Recorded:
     @classmethod
     def of(cls, args: Any, kwargs: Any, result: Any) -> _Recorded | None:
         """Describe a call; None if it returned no tensor, or one of those that it took."""
-        leaves, structure = tree_flatten((args, kwargs))
-        tensors = [one for one in tree_flatten(result)[0] if isinstance(one, Tensor)]
-        if not tensors or any(one is another for one in tensors for another in leaves):
+        if not (tensors := tensors_in(result)):
+            return None
+        leaves, structure = flatten_arguments(args, kwargs)
+        if any(one is another for one in tensors for another in leaves):
             return None
         return cls(leaves, structure, _versions(leaves), result, tensors, _versions(tensors))
 
@@ -175,15 +176,15 @@ class KnownCalls:
         inputs : bool
             Whether it may take the input of the pass, to which the graph of what is known does not lead.
         """
-        leaves, structure = tree_flatten((args, kwargs))
+        leaves, structure = flatten_arguments(args, kwargs)
         if not inputs and any(id(one) in self._inputs for one in leaves):
             return None
         found = self._find(leaves, structure, func)
-        return found if any(isinstance(one, Tensor) and one.requires_grad for one in tree_flatten(found)[0]) else None
+        return found if any(one.requires_grad for one in tensors_in(found)) else None
 
     def follow(self, func: Any, args: Any, kwargs: Any, y: Any) -> None:
         """Note that `y`, the result of a call, is an input too, if it is known and has no gradient in the record."""
-        leaves, structure = tree_flatten((args, kwargs))
+        leaves, structure = flatten_arguments(args, kwargs)
         if isinstance(y, Tensor) and any(id(one) in self._inputs for one in leaves):
             found = self._find(leaves, structure, func)
             if isinstance(found, Tensor) and not found.requires_grad:
@@ -223,4 +224,4 @@ def _are_equal(one: Any, other: Any) -> bool:
 
 def _casts(y: Any) -> bool:
     """Return whether autocast is on where a result lies: it does not in the pass of the sequences."""
-    return any(isinstance(one, Tensor) and torch.is_autocast_enabled(one.device.type) for one in tree_flatten(y)[0])
+    return any(torch.is_autocast_enabled(one.device.type) for one in tensors_in(y))
