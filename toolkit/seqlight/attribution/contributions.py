@@ -33,6 +33,10 @@ class Pairs(NamedTuple):
             for first in range(self.first, self.last, rows)
         ]
 
+    def only(self, i: int, k: int) -> Pairs:
+        """Return sequence `i` of these, with its reference `k` alone."""
+        return Pairs(self.first + i, self.first + i + 1, [one[i : i + 1, k : k + 1] for one in self.references])
+
 
 @dataclass(frozen=True)
 class Block:
@@ -213,10 +217,13 @@ def _relative_to_rounding(block: Block) -> Tensor:
     return block.absolute_deltas / allowed.view(1, -1, 1).clamp_min(torch.finfo(allowed.dtype).tiny)
 
 
-def same_multipliers(one: Block, other: Block, i: int, k: int) -> bool:
-    """Return whether the only pair of `one` has the same multipliers as pair (i, k) of `other`, up to rounding."""
+def same_multipliers(one: Block, other: Block, i: int, k: int, rounding: float = 1e-3) -> bool:
+    """Return whether the only pair of `one` has the same multipliers as pair (i, k) of `other`, up to rounding.
+
+    `rounding` is a share of the largest of them.
+    """
     pairs = [(a[0, :, 0], b[i, :, k]) for a, b in zip(one.multipliers, other.multipliers, strict=True)]
-    return all(bool((a - b).abs().max() <= 1e-3 * b.abs().max()) for a, b in pairs)
+    return all(bool((a - b).abs().max() <= rounding * b.abs().max()) for a, b in pairs)
 
 
 def hypothetical_contributions(multipliers: Tensor, references: Tensor) -> Tensor:

@@ -19,17 +19,16 @@ from seqlight.attribution.contributions import (
     is_complete,
     make_block,
     same_multipliers,
-    typical_pair,
     worst_pair,
 )
 from seqlight.attribution.engine.lookahead import Lookahead
-from seqlight.attribution.engine.modes import KernelMode
 from seqlight.attribution.engine.passes import Pass, find_regions, reference_pass, refuse_unexplained, sequence_pass
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.engine.visibility import refuse_hidden
 from seqlight.attribution.gradient_context import LentModel, batch_ranges, borrow_with_rules, compute_gradients
 from seqlight.attribution.kernels.buffers import Arena, lend_from
 from seqlight.attribution.model_inputs import ModelInputs
+from seqlight.attribution.pair_independence import require_independent_pairs
 from seqlight.attribution.reductions import Reduction
 from seqlight.attribution.targets import Targets, sequence_of_rows
 from seqlight.errors import UnsupportedOperation
@@ -37,8 +36,6 @@ from seqlight.prediction.arguments import require_module
 from seqlight.prediction.batch_size import BatchSize
 from seqlight.prediction.device_memory import is_too_large
 from seqlight.prediction.input_errors import explain_dtype_errors
-from seqlight.prediction.row_independence.check import require_independent_rows
-from seqlight.prediction.row_independence.float64 import in_model_dtype
 
 # The number of incomplete blocks examined for wrong partners, before the model is taken to be the reason.
 MAX_TRIALS = 3
@@ -154,7 +151,7 @@ class Explainer:
         try:
             if isinstance(reason, Unexplained) and self.policy.inspect:
                 inputs = self.model_inputs.rows(pairs.first, pairs.last)
-                refuse_unexplained(self.model, self._make_forward(pairs.first, pairs.last), inputs, self.policy)
+                refuse_unexplained(self.model, self.make_forward(pairs.first, pairs.last), inputs, self.policy)
             if self.policy.stop_arranging(reason):
                 return
             if not isinstance(reason, Retry):
@@ -177,7 +174,7 @@ class Explainer:
             revised = self._examine(pairs, block, figures)
             figures, block = (figures if revised is block else revised), revised
         if not self.rows_checked:
-            self._require_independent_rows(pairs, figures)
+            require_independent_pairs(self, pairs, block, figures)
             self.rows_checked = True
         return block
 
@@ -197,8 +194,7 @@ class Explainer:
         # Some pairs may be right by accident: explaining the worst one on its own shows if partners were wrong.
         self.trials += 1
         i, k = worst_pair(figures)
-        first, one = pairs.first + i, [one[i : i + 1, k : k + 1] for one in pairs.references]
-        pair = self.launch(Pairs(first, first + 1, one))
+        pair = self.launch(pairs.only(i, k))
         if not is_complete(pair) or same_multipliers(pair, block, i, k):
             return block
         self.copy_per_reference = True
@@ -243,7 +239,7 @@ class Explainer:
         """Look for regions, if that was not done yet; return whether to record again."""
         if not self.policy.regions.unknown:
             return False
-        forward = self._make_forward(first, last, copies)
+        forward = self.make_forward(first, last, copies)
         self.policy.regions.regions = find_regions(self.model, forward, inputs, self.policy)
         return self.policy.regions.checks_comparisons
 
@@ -263,32 +259,13 @@ class Explainer:
             multipliers = compute_gradients(this.output, this.leaves, self.begin_target)
         return make_block(inputs, flat, multipliers, record.output[: last - first], this.output.detach())
 
-    def _require_independent_rows(self, pairs: Pairs, figures: Block) -> None:
-        """Raise UnsupportedOperation if the output of a sequence changes when it shares a batch with a reference."""
-        i, k = typical_pair(figures)
-        first = pairs.first + i
-        both = [  # converted one by one: inputs or baselines may be integers
-            torch.cat([self.model_inputs.convert(one) for one in (x[first : first + 1], r[i, k : k + 1])])
-            for x, r in zip(self.inputs, pairs.references, strict=True)
-        ]
-
-        def run(rows: Sequence[int]) -> Tensor:
-            with torch.no_grad(), KernelMode(self.policy):
-                chosen = in_model_dtype(self.model, [one[list(rows)] for one in both])
-                return self._make_forward(first, first + 1, len(rows))(*chosen).cpu()
-
-        # Anew, if a target holds what the sequence has.
-        other = run([1])[0] if self.targets.holds else figures.baselines[i, :, k].cpu()
-        expected = torch.stack([figures.outputs[i].cpu(), other])
-        require_independent_rows(self.model, run, expected if self.size.rows > 1 else expected[:1], self.size.rows)
-
     def compute_outputs(self, inputs: Sequence[Tensor], first: int, last: int) -> Tensor:
         """Return the outputs, (last - first, targets), of the model for `inputs` in place of its own at these rows."""
         selected = [self.model_inputs.convert(one.detach()[first:last]) for one in inputs]
         with torch.no_grad():
-            return self._make_forward(first, last)(*selected)
+            return self.make_forward(first, last)(*selected)
 
-    def _make_forward(self, first: int, last: int, n: int = 1) -> Callable[..., Tensor]:
+    def make_forward(self, first: int, last: int, n: int = 1) -> Callable[..., Tensor]:
         """Return a function from inputs to explained outputs, with further inputs for `n` references of each row."""
         rows = sequence_of_rows(first, last, n)
         args = self.model_inputs.further(first, last, n)

@@ -105,7 +105,7 @@ class LayerExplainer(Explainer):
 
     def _activations(self, i: int, rows: Sequence[Tensor]) -> list[Tensor]:
         """Return what the modules return for rows that have the further inputs of sequence `i`."""
-        forward = self._make_forward(i, i + 1, len(rows[0]))
+        forward = self.make_forward(i, i + 1, len(rows[0]))
         with sequence_pass(self.model, rows, self.policy) as this:
             this.output = forward(*this.inputs)
         # A tensor that was overwritten since is as good here.

@@ -70,7 +70,7 @@ class PairAuditor(Explainer):
     def _pair(self, i: int, reference: Tensor) -> AuditedPair:
         inputs = self.model_inputs.rows(i, i + 1)[:1]
         baselines = [self.model_inputs.convert(reference)]
-        read = self._make_forward(i, i + 1)
+        read = self.make_forward(i, i + 1)
         modes, outputs = _PairModes(), []
 
         def forward(*tensors: Tensor) -> Tensor:

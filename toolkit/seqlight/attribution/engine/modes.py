@@ -229,18 +229,6 @@ class ReferenceMode(CallMode):
         return kept
 
 
-class KernelMode(TorchFunctionMode):
-    """Explains nothing: makes each call with the fastest kernel there is."""
-
-    def __init__(self, policy: CallPolicy) -> None:
-        super().__init__()
-        self.policy = policy
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        entry = self.policy.rules.get(func)
-        return (func if entry is None else self.policy.kernel(entry, func))(*args, **(kwargs or {}))
-
-
 def _is_linear(args: Any, kwargs: Any) -> bool:
     """Return whether at most one argument of a product depends on the input, by a quick look at them."""
     dependent = 0
