@@ -17,6 +17,7 @@ PAGES = {
     "how_to/several_inputs": [],
     "how_to/multi_task": [],
     "how_to/genome_track": ["pyBigWig"],
+    "how_to/variants": [],
     "how_to/watch_training": ["pytorch_lightning"],
     "how_to/compare_implementations": [],
     "how_to/from_tangermeme": [],

@@ -28,7 +28,11 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"PAR1", "a Parquet file: write its regions as BED, tab-separated and without index"),
     (b"TBI\1", "the index of tabix: give the file that it belongs to"),
     (b"\x80", "a pickle: save the one-hot array with numpy.save"),
-    (b"##fileformat=VCF", "a VCF file of variants: expected regions (BED) around them, or sequences (FASTA)"),
+    (
+        b"##fileformat=VCF",
+        "a VCF file of variants: expected regions (BED) around them, or sequences (FASTA), which the how-to page on "
+        "variants makes of both alleles",
+    ),
     (b"##gff", "a GFF file: make BED of it, which counts from 0, with `gff2bed`"),
     (b"@SQ\t", "a SAM file of aligned reads: expected regions, such as the peaks called from it"),
     (b"@HD\t", "a SAM file of aligned reads: expected regions, such as the peaks called from it"),
