@@ -48,15 +48,30 @@ def test_predict(X, tmp_path, capsys):
     assert "Results of 7 rows in" in capsys.readouterr().out
 
 
-def test_letters_that_results_do_not_have_are_in_the_commands_that_follow(X, tmp_path, capsys):
+def test_results_keep_the_letters_of_arrays(X, tmp_path, capsys):
     _, arguments = conv(tmp_path)
-    for alphabet, option in [("DNA", ""), ("TGCA", " --alphabet TGCA")]:
-        out, job = tmp_path / alphabet, {"checkpoint": tmp_path / "a.pt", "init_args": arguments, "n_shuffles": 2}
-        attribute("torch.nn.Conv1d", tmp_path / "X.npy", out, alphabet=alphabet, **job, **QUIET)
-        following = f"next: seqlight seqlets {out}{option}; seqlight report {out}{option}"
-        assert capsys.readouterr().out.splitlines()[-1] == following
-    seqlets_command(tmp_path / "TGCA", alphabet="TGCA")
-    assert capsys.readouterr().out.endswith(f"seqlight report {tmp_path / 'TGCA'} --alphabet TGCA\n")
+    job = {"checkpoint": tmp_path / "a.pt", "init_args": arguments}
+    for alphabet, letters in [("DNA", "ACGT"), ("TGCA", "TGCA"), ("RNA", "ACGU")]:
+        out = tmp_path / alphabet
+        attribute("torch.nn.Conv1d", tmp_path / "X.npy", out, alphabet=alphabet, n_shuffles=2, **job, **QUIET)
+        assert capsys.readouterr().out.splitlines()[-1] == f"next: seqlight seqlets {out}; seqlight report {out}"
+        assert sl.open_results(out).alphabet == letters
+    seqlets_command(tmp_path / "TGCA")
+    assert capsys.readouterr().out.endswith(f"seqlight report {tmp_path / 'TGCA'}\n")
+    texts = [line.strip() for line in (tmp_path / "TGCA" / "seqlets.fa").read_text().splitlines()[1::2]]
+    whole = sl.characters(torch.from_numpy(X), alphabet="TGCA")
+    assert texts
+    assert all(any(text in one for one in whole) for text in texts)
+    seqlets_command(tmp_path / "TGCA", alphabet="ACGT")
+    assert capsys.readouterr().out.endswith(f"seqlight report {tmp_path / 'TGCA'} --alphabet ACGT\n")
+
+
+def test_the_same_run_with_other_letters_keeps_those(X, tmp_path, capsys):
+    _, arguments = conv(tmp_path)
+    job = {"checkpoint": tmp_path / "a.pt", "init_args": arguments}
+    for alphabet, letters in [("DNA", "ACGT"), ("RNA", "ACGU")]:
+        predict("torch.nn.Conv1d", tmp_path / "X.npy", tmp_path / "out", alphabet=alphabet, **job, **QUIET)
+        assert sl.open_results(tmp_path / "out").alphabet == letters
 
 
 def test_attribute(X, tmp_path):

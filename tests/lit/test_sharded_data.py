@@ -187,3 +187,15 @@ def test_more_rows_are_loaded_at_a_time_where_a_device_tells_its_memory(small_me
 def test_what_is_no_batch_size():
     with pytest.raises(sl.InputError, match="batch_size is 'many': expected a number or 'auto'"):
         ShardedDataModule(X, batch_size="many")
+
+
+def test_letters_are_those_of_the_data_or_those_that_are_given(tmp_path):
+    X = torch.zeros(3, 4, 10)
+    assert ShardedDataModule(X).letters == ""
+    for given in ("rna", "ACGU", list("ACGU")):
+        assert ShardedDataModule(X, alphabet=given).letters == "ACGU"
+    (tmp_path / "a.fa").write_text(">a\nACGU\n>b\nGGGA\n")
+    data = sl.FastaDataset(tmp_path / "a.fa", alphabet="RNA", write_index=False)
+    assert ShardedDataModule(torch.utils.data.Subset(data, [1]), alphabet="DNA").letters == "ACGU"
+    with pytest.raises(sl.InputError, match="occurs twice in alphabet"):
+        ShardedDataModule(X, alphabet="AACG")

@@ -164,3 +164,17 @@ def test_a_fingerprint_is_that_of_what_comes_back_from_the_file(tmp_path):
     assert manifest(versions={"torch": "1"}, format=2).fingerprint == manifest().fingerprint
     assert len({manifest(**{name: one}).fingerprint for name, one in
                 [("rows", 11), ("shard_rows", 5), ("method", {}), ("model", {}), ("data", "")]}) == 5  # fmt: skip
+
+
+def test_letters_label_a_run_and_need_not_be_there(tmp_path):
+    plain, labelled = manifest(), manifest(alphabet="ACGU")
+    assert plain.fingerprint == labelled.fingerprint
+    assert plain.differences(labelled) == []
+    for one in (plain, labelled):
+        write_manifest(tmp_path, one)
+        assert ("alphabet" in json.loads((tmp_path / "manifest.json").read_text())) == bool(one.alphabet)
+        assert read_manifest(tmp_path) == one
+    text = (tmp_path / "manifest.json").read_text().replace('"ACGU"', "3")
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(sl.ResultsError, match="has alphabet = 3, and it must be a text"):
+        read_manifest(tmp_path)

@@ -77,7 +77,7 @@ def attribute_command(
     """
     from seqlight.cli.data_sets import open_data
     from seqlight.cli.input_files import require_inputs_kept
-    from seqlight.cli.runs import letters_option, require_exports, run_command
+    from seqlight.cli.runs import require_exports, run_command
     from seqlight.lit.attribution_module import DeepLiftShapModule
     from seqlight.prediction.batch_size import require_batch_size
     from seqlight.prediction.float32_precision import require_precision
@@ -88,7 +88,6 @@ def attribute_command(
         from seqlight.datasets.shuffled_dataset import ShuffledDataset
 
         rows = ShuffledDataset(rows, random_state=random_state)
-    letters = letters_option(rows, alphabet)
     opened = network.open(model, alphabet)
     names = _kept(opened) if keep is None else tuple(keep)
     exports = require_exports(to, rows, genome, alphabet, (*names, "hypothetical" if hypothetical else "attributions"))
@@ -110,8 +109,9 @@ def attribute_command(
         job,
         rows,
         out,
+        alphabet,
         exports,
-        [f"seqlets FOLDER{letters}", f"report FOLDER{letters}"],
+        ["seqlets FOLDER", "report FOLDER"],
         batch_size=run.batch_size,
         quiet=quiet,
         **run.settings,

@@ -68,6 +68,7 @@ def predict_command(
         job,
         rows,
         out,
+        alphabet,
         exports,
         ["report FOLDER", "export FOLDER --to tsv"],
         batch_size=run.batch_size,

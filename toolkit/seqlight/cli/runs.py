@@ -72,33 +72,36 @@ def require_exports(
     return Exports(names, genome, None if alphabet == "DNA" else alphabet)
 
 
-def letters_option(data: Any, alphabet: str) -> str:
-    """Return the option by which later commands are told letters that neither results nor their number say, or "".
+def known_alphabet(data: Any, alphabet: str) -> str | None:
+    """Return the alphabet that results keep, if the data are written in it; None if that is not known.
 
-    Results have the letters of named rows, as those of FASTA, and not those of arrays. Without them four letters stand
-    for DNA, and twenty for protein.
+    DNA is only the default: data of another number of letters are not DNA, and those of a class may be anything.
 
     Examples
     --------
-    >>> letters_option([], "RNA"), letters_option([], "protein")
-    (' --alphabet RNA', '')
+    >>> import numpy as np
+    >>> known_alphabet(np.zeros((2, 4, 9)), "RNA"), known_alphabet(np.zeros((2, 20, 9)), "DNA")
+    ('RNA', None)
     """
-    from seqlight.sequence.alphabets import USUAL, as_alphabet
+    from seqlight.sequence.alphabets import as_alphabet
 
-    letters = as_alphabet(alphabet).letters
-    usual = USUAL.get(len(letters))
-    known = getattr(data, "row_names", None) is not None or (usual is not None and usual.letters == letters)
-    return "" if known else f" --alphabet {shlex.quote(alphabet)}"
+    X = data[0] if isinstance(data, tuple) else data
+    shape = getattr(X, "shape", None)
+    if shape is None:
+        return None if alphabet == "DNA" else alphabet
+    return alphabet if len(shape) == 3 and shape[1] == len(as_alphabet(alphabet).letters) else None
 
 
 def run_command(
     module: Any,
     data: Any,
     out: Path,
+    alphabet: str,
     exports: Exports | None,
     following: list[str],
     *,
     batch_size: int | str,
+    workers: int,
     quiet: bool,
     **options: Any,
 ) -> None:
@@ -109,11 +112,14 @@ def run_command(
     module : PredictModule or DeepLiftShapModule
     data : Dataset, array, or tuple of arrays
     out : path
+    alphabet : str
+        As it is typed.
     exports : Exports, optional
     following : list of str
         Commands to go on with, with FOLDER for the folder.
     batch_size : int or "auto"
         The number, also as it is typed.
+    workers : int
     quiet : bool
         Show no progress.
     **options
@@ -121,11 +127,13 @@ def run_command(
     """
     from seqlight.cli.console import process_number
     from seqlight.lit.run import run
+    from seqlight.lit.sharded_data import ShardedDataModule
     from seqlight.prediction.batch_size import require_batch_size
 
     others = process_number() > 0  # the first process says and does the rest
     size = require_batch_size(batch_size)
-    results = run(module, data, out, batch_size=size, progress=not (quiet or others), **options)
+    rows = ShardedDataModule(data, size, workers, alphabet=known_alphabet(data, alphabet))
+    results = run(module, rows, out, progress=not (quiet or others), **options)
     if others:
         return
     print(results)

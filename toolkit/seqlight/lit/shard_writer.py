@@ -195,6 +195,7 @@ class ShardWriter(Callback):
             model=fingerprint_model(_identified_module(module), getattr(module, "identity", None)),
             data=fingerprint,
             format=FORMAT,
+            alphabet=data.letters,
         )
         return prepare_folder(self.out, manifest, self.shard_rows, data.loci, data.row_names)
 

@@ -17,7 +17,7 @@ from seqlight.lit.row_batches import NumberedRows, RowBatch, ShardBatchSampler, 
 from seqlight.prediction.batch_size import FIRST_ROWS, AskedBatchSize, BatchSize, require_batch_size
 from seqlight.results.fingerprints import fingerprint_data
 from seqlight.results.row_names import RowNames, as_row_names
-from seqlight.sequence.alphabets import Alphabet
+from seqlight.sequence.alphabets import Alphabet, as_alphabet
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
 
@@ -38,14 +38,17 @@ class ShardedDataModule(L.LightningDataModule):
     ----------
     data : torch.Tensor, numpy.ndarray, tuple of these, map-style Dataset, DataLoader or LightningDataModule
         A row for each sequence. A Dataset may have ``fingerprint()``, a string that changes with its rows, and
-        ``loci``, the positions of its rows in a genome, and ``row_names``, strings, which a Subset inherits. Of a
-        LightningDataModule, ``predict_dataloader`` is used.
+        ``loci``, the positions of its rows in a genome, ``row_names``, strings, and ``alphabet``, which a Subset
+        inherits. Of a LightningDataModule, ``predict_dataloader`` is used.
     batch_size : int, "auto" or None
         Rows at a time, on each device. "auto" is 32 on the CPU; on a device that reports its memory more rows are
         loaded at a time, and the module finds out how many go through its model at once. None: as in a DataLoader, else
         "auto".
     workers : int, optional
         Processes that load data, for each device; if None, as in a DataLoader, else 0.
+    alphabet : str or sequence of str, optional
+        The letters of data that do not say them, such as arrays: "DNA", "RNA", "protein", or letters in the order of
+        the rows of a sequence. Results keep them.
 
     Raises
     ------
@@ -60,13 +63,21 @@ class ShardedDataModule(L.LightningDataModule):
     [[0, 1], [2, 3], [4]]
     """
 
-    def __init__(self, data: Any, batch_size: AskedBatchSize | None = None, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        data: Any,
+        batch_size: AskedBatchSize | None = None,
+        workers: int | None = None,
+        *,
+        alphabet: Alphabet | str | Sequence[str] | None = None,
+    ) -> None:
         super().__init__()
         # With fewer shards than processes, some processes have no batches.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self._source, self._rows = data, None if isinstance(data, L.LightningDataModule) else NumberedRows(data)
         self._batch_size = None if batch_size is None else require_batch_size(batch_size)
         self._workers = None if workers is None else require_count(workers, "workers")
+        self._alphabet = None if alphabet is None else as_alphabet(alphabet)
         self.shard_rows: int | None = None
         self.shards: Sequence[int] | None = None  # of this process
         self._begin: Callable[[], None] | None = None
@@ -121,12 +132,18 @@ class ShardedDataModule(L.LightningDataModule):
     @property
     def row_names(self) -> RowNames | None:
         """What the rows are called, and written in, or None if the data has no names for them."""
-        names, whole = _row_names_of(self.rows.data), self.rows.data
+        names = _row_names_of(self.rows.data)
+        return None if names is None else RowNames(as_row_names(names, len(self)), self.letters)
+
+    @property
+    def letters(self) -> str:
+        """The letters in the order of the rows of a sequence: those that the data say, or that were given, or ""."""
+        whole = self.rows.data
         while isinstance(whole, Subset):
             whole = whole.dataset
-        alphabet = getattr(whole, "alphabet", None)
-        letters = alphabet.letters if isinstance(alphabet, Alphabet) else ""
-        return None if names is None else RowNames(as_row_names(names, len(self)), letters)
+        own = getattr(whole, "alphabet", None)
+        known = own if isinstance(own, Alphabet) else self._alphabet
+        return "" if known is None else known.letters
 
     def fingerprint(self) -> str:
         """Return a string that identifies the rows."""

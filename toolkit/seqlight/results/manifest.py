@@ -22,6 +22,8 @@ from seqlight.results.shards import MOST_SHARDS
 NAME = "manifest.json"
 # The format of the folder. Since 2 each shard says which rows of which run it holds; runs in format 1 can be resumed.
 FORMAT = 2
+# Fields that do not tell a run from another one, and those that a manifest may lack.
+LABELS, OPTIONAL = ("versions", "format", "alphabet"), ("alphabet",)
 
 
 def versions() -> dict[str, str]:
@@ -54,6 +56,9 @@ class Manifest:
         The versions with which the run was begun.
     format : int
         The format of the folder: 2 if each shard says which rows it holds.
+    alphabet : str
+        The letters of the sequences, in the order of the rows of a one-hot array; "" if they are not known. It labels
+        the run, and does not tell it from another one.
     """
 
     rows: int
@@ -63,6 +68,7 @@ class Manifest:
     data: str
     versions: dict[str, str] = field(default_factory=versions)
     format: int = 1
+    alphabet: str = ""
 
     @property
     def has_origins(self) -> bool:
@@ -71,8 +77,8 @@ class Manifest:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The name of the run in each of its shards: a digest of all but versions and format."""
-        fields = {name: one for name, one in asdict(self).items() if name not in ("versions", "format")}
+        """The name of the run in each of its shards: a digest of all but versions, format and alphabet."""
+        fields = {name: one for name, one in asdict(self).items() if name not in LABELS}
         # As it is read back from a file, where keys are texts.
         text = json.dumps(json.loads(json.dumps(fields)), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
@@ -87,7 +93,7 @@ class Manifest:
         return range(shard * self.shard_rows, min(self.rows, (shard + 1) * self.shard_rows))
 
     def differences(self, other: Manifest) -> list[str]:
-        """Return how another run differs from this one, apart from versions and the format of the folder.
+        """Return how another run differs from this one, apart from versions, letters and the format of the folder.
 
         Examples
         --------
@@ -99,14 +105,15 @@ class Manifest:
         return [
             f"{name} ({mine.get(name)!r} here, {others.get(name)!r} there)"
             for name in dict.fromkeys((*mine, *others))
-            if name.split()[0] not in ("versions", "format") and mine.get(name) != others.get(name)
+            if name.split()[0] not in LABELS and mine.get(name) != others.get(name)
         ]
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a folder."""
+    fields = {name: one for name, one in asdict(manifest).items() if name not in OPTIONAL or one}
     with atomic_write(folder / NAME) as partial:
-        partial.write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+        partial.write_text(json.dumps(fields, indent=2) + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -154,6 +161,8 @@ def _require_format(path: Path, found: dict[str, Any]) -> None:
 
 def _require_fields(path: Path, found: dict[str, Any]) -> None:
     for name, (fits, expected) in FIELDS.items():
+        if name not in found and name in OPTIONAL:
+            continue
         if name not in found:
             raise _damaged(path, f"has no {name}")
         if not fits(found[name]):
@@ -179,6 +188,7 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "data": (lambda value: isinstance(value, str), "a text"),
     "versions": (_is_of_texts, "an object of texts"),
     "format": (lambda value: _is_count(value, 1), "a whole number, 1 or more"),
+    "alphabet": (lambda value: isinstance(value, str), "a text"),
 }
 
 

@@ -117,8 +117,8 @@ class Results:
 
     @property
     def alphabet(self) -> str | None:
-        """The letters in which named rows are written, such as "ACGT", in the order of one-hot; None if not known."""
-        return (self._named.letters if self._named is not None else "") or None
+        """The letters in which rows are written, such as "ACGT", in the order of one-hot; None if not known."""
+        return (self._named.letters if self._named is not None else "") or self.manifest.alphabet or None
 
     @functools.cached_property
     def _named(self) -> RowNames | None:

@@ -139,6 +139,9 @@ def prepare_folder(
         _remove_partial_files(folder)
         update_loci(folder, loci, earlier or manifest)
         update_row_names(folder, row_names, earlier or manifest)
+        if earlier is not None and manifest.alphabet not in ("", earlier.alphabet):
+            earlier = replace(earlier, alphabet=manifest.alphabet)
+            write_manifest(folder, earlier)
         if earlier is None:
             write_manifest(folder, manifest)
     return earlier or manifest, _missing_shards(folder, earlier or manifest, made)
