@@ -17,6 +17,7 @@ from seqlight.prediction.borrowed_model.random_generators import DrawDetector
 from seqlight.prediction.device_memory import is_out_of_memory
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.process_settings import EAGER
+from seqlight.prediction.row_independence.batch_ranges import refuse_batch_ranges, warn_of_batch_ranges
 from seqlight.prediction.row_independence.culprit import Culprit, RunRows
 from seqlight.prediction.row_independence.float64 import (
     find_culprit_despite_rounding,
@@ -105,6 +106,8 @@ class RowProbe:
         stacklevel : int
             As in warnings.warn, counted from the caller of this method.
         """
+        if self.rows > 1 and warn_of_batch_ranges(self.model, stacklevel + 1):
+            return
         found: tuple[Culprit | None, str] | None = None
         # A model that does not accept two rows, say, gives no reason to warn.
         with contextlib.suppress(Exception), _eager():
@@ -139,9 +142,8 @@ class RowProbe:
                 any_differs(self.model, again, before, rows)
                 or mixes_in_float64(self.model, lambda rows: func(run(rows)))
             )
-        if not changed:
-            return ""
-        return "with the other rows of its batch" if self.rows > 1 else "from call to call"
+        when = "with the other rows of its batch" if self.rows > 1 else "from call to call"
+        return when if changed else ""
 
     def _changed(self, output: Any, kept: list[KeptOutput], strict: bool = False) -> bool:
         """Return whether an output differs from the kept one by more than rounding."""
@@ -176,6 +178,7 @@ def require_independent_rows(model: nn.Module, run: RunRows, wanted: Any, batch_
     """
     rows, both = [0], all(len(one) > 1 for one in tensors_of(wanted))
     if batch_size > 1:
+        refuse_batch_ranges(model)
         # If both are known, in reverse. If one is, in the middle, since it may depend only on the rows before it or
         # after it, and not at the same distance from both ends.
         rows = [1, 0] if both else [1, 0, 1, 1][:batch_size]
