@@ -1,6 +1,5 @@
 """Settings for all tests, and fixtures that start processes without loading PyTorch again."""
 
-import gc
 import importlib.util
 import os
 import subprocess
@@ -11,8 +10,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
+import torch
 from hypothesis import settings
 
+import garbage_collection
 import pretend_accelerator
 from cut_windows import cut as cut
 from cut_windows import in_a_process as in_a_process
@@ -23,6 +24,11 @@ from pretend_accelerator import pretend as pretend
 from toy_genome import fasta as fasta
 from toy_genome import genome as genome
 from triton_interpreter import ignore_without_triton
+
+# Where there is no such device, PyTorch would keep each seed for it, with the text of the whole stack.
+for devices in (torch.cuda, torch.xpu):
+    if not devices._is_compiled():
+        devices.manual_seed_all = lambda seed: None
 
 # No deadline, since a first call may load or compile something; the same examples in each run.
 settings.register_profile("seqlight", deadline=None, derandomize=True)
@@ -54,6 +60,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Start the fork servers once, for all worker processes of pytest."""
     config.pluginmanager.register(KernelsInTriton())
+    config.pluginmanager.register(garbage_collection)
     if hasattr(os, "fork") and forkserver.SERVERS not in os.environ:
         running = forkserver.servers(torch=["torch"], lightning=["lightning.pytorch", "pandas", "seqlight.lit.run"])
         running.__enter__()
@@ -66,22 +73,6 @@ def pytest_configure(config):
 def pytest_collection_finish(session):
     """Load the pretend device before any test runs, if some need it."""
     pretend_accelerator.load_for(session.items)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection(session):
-    """Exclude what is loaded during collection from garbage collection, now and later."""
-    gc.disable()
-    try:
-        return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def pytest_unconfigure():
-    """Let the interpreter collect at its end what is frozen: Triton's library reports what is left as leaked."""
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
