@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seqlight.cli.foreign_names import OPTIONS, called_here
 from seqlight.cli.parameter_types import alternatives, is_switch, item_type, takes_mapping, takes_one, type_hints
 from seqlight.cli.usage import UsageError, nearest
 
@@ -157,7 +158,11 @@ class _Reader:
             self._give(name, value)
 
     def _unknown(self, typed: str) -> str:
-        near = nearest(typed.replace("-", "_"), [*self.names, CONFIG, PRINT_CONFIG, HELP])
+        word = typed.replace("-", "_")
+        here = called_here(word, self.names, OPTIONS)
+        if here:
+            return f"there is no option --{typed}; here it is {' or '.join(f'--{one}' for one in here)}"
+        near = nearest(word, [*self.names, CONFIG, PRINT_CONFIG, HELP])
         return f"there is no option --{typed}" + (f"; the nearest is --{near}" if near else "")
 
 

@@ -16,6 +16,7 @@ from seqlight.attribution.reductions import keep_multipliers, reduce_to_mean
 from seqlight.attribution.references import ReferenceFunction, References
 from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError
+from seqlight.notebook.array_lines import array_lines
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
 from seqlight.prediction.outputs import OutputCollector
@@ -36,6 +37,9 @@ class AttributionsAndReferences(NamedTuple):
 
     attributions: Tensor
     references: Tensor
+
+    def __repr__(self) -> str:
+        return array_lines(type(self).__name__, self._asdict())
 
 
 def deep_lift_shap(

@@ -15,6 +15,7 @@ from seqlight.attribution.methods.mutant_outputs import MutantOutputs
 from seqlight.attribution.methods.pair_grid import PairGrid
 from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, UnsupportedOperation, kind_of
+from seqlight.notebook.array_lines import array_lines
 from seqlight.prediction.arguments import HALF, autocast
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
@@ -41,6 +42,9 @@ class MutagenesisOutputs(NamedTuple):
 
     y0: Any
     y_hat: Any
+
+    def __repr__(self) -> str:
+        return array_lines(type(self).__name__, self._asdict())
 
 
 def saturation_mutagenesis(

@@ -9,6 +9,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from seqlight.attribution.methods.deeplift import deep_lift_shap
+from seqlight.notebook.array_lines import array_lines
 from seqlight.seqlets.recursive.caller import Sign, check_options, check_rate, recursive_seqlets, require_sign
 from seqlight.seqlets.recursive.control import shuffled_control
 from seqlight.sequence.checks import require_count, require_one_hot
@@ -36,6 +37,9 @@ class CalibratedSeqlets(NamedTuple):
     fdr: pd.DataFrame
     attributions: Tensor
     control: Tensor
+
+    def __repr__(self) -> str:
+        return array_lines(type(self).__name__, self._asdict())
 
 
 def calibrated_seqlets(
