@@ -35,7 +35,7 @@ def credit_finite(
         return None
     if window.size > MANY_PLACES or window.leaves_input(width, shape[-1]):
         return None
-    scale1, scale0 = _scale(x1), _scale(x0)
+    scale1, scale0 = _scale(x1, y1, window), _scale(x0, y0, window)
     # Nor may a difference of two overflow.
     if not all(float(one.amax()) < torch.finfo(x0.dtype).max / 2 for one in (scale1, scale0)):
         return None
@@ -43,13 +43,15 @@ def credit_finite(
     (x1, x0), (y1, y0) = align_partners(x1, x0), align_partners(y1, y0)
     x1, dy = x1.expand(x0.shape), y1 - y0
     grown = torch.ge(dy, 0, out=torch.empty_like(dy))
-    places = torch.lerp(from0, from1.expand_as(from0), grown)
+    # Each result takes the memory of one that is no longer needed, which lies in the cache.
+    places = torch.lerp(from0, from1.expand_as(from0), grown, out=from0)
     ends = window.starts(shape[-1], y0.device).add_(window.reach - 1).to(y0.dtype)
-    first = torch.sub(ends, places, alpha=window.dilation).long()
+    first = torch.sub(ends, places, alpha=window.dilation, out=places).long()
     at1, at0 = x1.gather(-1, first), x0.gather(-1, first)
     # By how much the credited input is below the maximum of its own window: not at all, but for ties.
-    below = torch.lerp(y0 - at0, y1 - at1, grown)
-    dx = at1.sub_(at0)
+    below = torch.sub(y0, at0, out=places)
+    dx = torch.sub(at1, at0, out=at0)
+    below.lerp_(torch.sub(y1, at1, out=at1), grown)
     if float(below.amax()):
         correct((x1, x0), grown, window, below.bool().nonzero(as_tuple=True), first, dy, dx)
     # Where a position does not change, the plain gradient, 1.
@@ -59,18 +61,25 @@ def credit_finite(
     return first.reshape(shape), multiplier.reshape(shape)
 
 
-def _scale(x: Tensor) -> Tensor:
-    """Return the size of the largest number of each row; NaN if there is one."""
-    return torch.maximum(x.amax(dim=-1, keepdim=True), x.amin(dim=-1, keepdim=True).neg_())
+def _scale(x: Tensor, y: Tensor, window: Window) -> Tensor:
+    """Return the size of the largest number of each row of `x`, whose maxima are `y`; NaN if there is one."""
+    covered = window.stride == window.size and window.dilation == 1 and y.shape[-1] * window.size == x.shape[-1]
+    largest = (y if covered else x).amax(dim=-1, keepdim=True)
+    if float(x.amin()) >= 0:  # of all at once, which is faster than by rows: after relu there is nothing below 0
+        return largest
+    return torch.maximum(largest, x.amin(dim=-1, keepdim=True).neg_())
 
 
 def _count_places(x: Tensor, y: Tensor, scale: Tensor, window: Window) -> Tensor:
     """Return how many places of each window, without the last, are not before the first that counts as its maximum."""
     (size, stride, _, dilation), windows = window, y.shape[-1]
-    least, reached = torch.sub(y, scale, alpha=tie_of(x.dtype)), torch.empty_like(y)
-    count, found = torch.zeros_like(y), torch.zeros_like(y)
-    for t in range(size - 1):
-        inputs = x[..., t * dilation :: stride][..., :windows]
+    if size == 1:
+        return torch.zeros_like(y)
+    least = torch.sub(y, scale, alpha=tie_of(x.dtype))
+    found, *others = (x[..., t * dilation :: stride][..., :windows] for t in range(size - 1))
+    found = torch.sub(found, least).ge_(0)
+    count, reached = found.clone(), torch.empty_like(y)
+    for inputs in others:
         torch.maximum(found, torch.sub(inputs, least, out=reached).ge_(0), out=found)
         count += found
     return count
