@@ -187,11 +187,8 @@ def _attend_plainly(seen: Recording, operands: Operands, settings: Settings) -> 
     recorded = _scores_and_weights(seen, settings.scale)
 
     def vjp(grad: Tensor) -> Operands:
-        g = grad.contiguous()
-        at_weights = _product(g, value.mT, empty_like(p))
-        at_scores, mean = _through_softmax(at_weights, recorded, (scores, p))
-        at_query, at_key = (at_scores @ key).mul_(settings.scale), (at_scores.mT @ query).mul_(settings.scale)
-        return Operands(at_query, at_key, mean.mT @ g)
+        mine = Operands(query, key, value), recorded, (scores, p), settings.scale
+        return _pull_plainly(grad.contiguous(), *mine)
 
     return empty_output(operands).copy_(p @ v), vjp
 
@@ -216,25 +213,44 @@ def _product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
     return out
 
 
-def _through_softmax(
-    grad: Tensor, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Return the gradient at the scores for `grad`, that at the weights, which it may overwrite; and the mean weights.
+def _pull_plainly(
+    g: Tensor, mean: Operands, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], scale: float
+) -> Operands:
+    """Return the gradients at the operands for `g`, that at the result; with the means of the operands themselves.
 
     Multipliers are as large as the scores, and each is used once: they are made here, in the backward pass.
     """
-    kernel = kernel_for("softmax.softmax_vjp_in_place", grad.device.type, grad.dtype)
-    mean: Tensor | None = kernel(grad, recorded, reference, smallest_exponent_step(grad.dtype)) if kernel else None
-    if mean is not None:
-        return grad, mean
-    dim, (x1, p1) = grad.ndim - 1, recorded
-    if not are_long(x1, grad):
-        multipliers = softmax_multipliers(recorded, reference, dim)
-        return softmax_vjp(grad, *multipliers, dim), interpolate(p1, reference[1], 0.5)
-    mean, at_once = empty_like(grad), max(1, PIECE // x1.numel()) * len(x1)
-    for some, x0, p0, half in zip(*(torch.split(one, at_once) for one in (grad, *reference, mean)), strict=True):
+    at_weights = empty_like(reference[0])
+    kernel = kernel_for("softmax.softmax_vjp_in_place", g.device.type, g.dtype)
+    if kernel is None and are_long(recorded[0], at_weights):
+        return _pull_in_pieces(g, mean, recorded, reference, scale)
+    _product(g, mean.value.mT, at_weights)
+    half: Tensor | None = kernel(at_weights, recorded, reference, smallest_exponent_step(g.dtype)) if kernel else None
+    if half is None:
+        dim = g.ndim - 1
+        at_weights = softmax_vjp(at_weights, *softmax_multipliers(recorded, reference, dim), dim)
+        half = interpolate(recorded[1], reference[1], 0.5)
+    at_query, at_key = (at_weights @ mean.key).mul_(scale), (at_weights.mT @ mean.query).mul_(scale)
+    return Operands(at_query, at_key, half.mT @ g)
+
+
+def _pull_in_pieces(
+    g: Tensor, mean: Operands, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], scale: float
+) -> Operands:
+    """Return the same for a few references at a time, so that nothing as large as the scores leaves the cache."""
+    (x1, p1), dim = recorded, g.ndim - 1
+    at_once = max(1, PIECE // x1.numel()) * len(x1)
+    found = Operands(*(torch.empty_like(one) for one in mean))
+    pieces = zip(*(torch.split(one, at_once) for one in (g, *mean, *reference, *found)), strict=True)
+    room = [empty(torch.Size([at_once, *x1.shape[1:]]), x1) for _ in range(2)]
+    for some, query, key, value, x0, p0, at_query, at_key, at_value in pieces:
+        grad, half = (one[: len(x0)] for one in room)
+        _product(some, value.mT, grad)
         weights, slope = softmax_multipliers(recorded, (x0, p0), dim)
-        some.mul_(slope).addcmul_(weights, some.sum(dim=dim, keepdim=True), value=-1)
+        grad.mul_(slope).addcmul_(weights, grad.sum(dim=dim, keepdim=True), value=-1)
+        _product(grad, key, at_query).mul_(scale)
+        _product(grad.mT, query, at_key).mul_(scale)
         a, b = align_partners(p1, p0)
         torch.lerp(b, a, 0.5, out=half.view(b.shape))
-    return grad, mean
+        _product(half.mT, some, at_value)
+    return found

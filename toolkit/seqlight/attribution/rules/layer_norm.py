@@ -88,9 +88,9 @@ def layer_norm_vjp(
     """
     x, mean, s = (interpolate(one, other, 0.5) for one, other in zip(recorded, reference, strict=True))
     s1, s0 = align_partners(recorded[2], reference[2])
-    grad, centred = grad if weight is None else grad * weight, x - mean
+    grad, centred = grad if weight is None else grad * weight, x.sub_(mean)
     rise = (grad * centred).mean(dim=-1, keepdim=True).mul_((s1 * s0).reshape(s.shape).square_()).div_(s)
-    return ((grad - grad.mean(dim=-1, keepdim=True)) * s).addcmul_(centred, rise, value=-1)
+    return (grad - grad.mean(dim=-1, keepdim=True)).mul_(s).addcmul_(centred, rise, value=-1)
 
 
 def _normalised(x: Tensor, call: Call) -> tuple[Tensor, Tensor, Tensor, Tensor]:
