@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_unflatten
 
+from seqlight.prediction.changed_windows.differences import Differences
 from seqlight.prediction.changed_windows.flat_windows import FlatWindows
 from seqlight.prediction.changed_windows.memory_layout import has_channels_last
 from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
@@ -87,15 +89,37 @@ class Call:
         if isinstance(values, tuple | list):
             found = [self.windows(one, starts, axis, whole) for one, whole in zip(values, reference, strict=True)]
             return None if any(one is None for one in found) else tuple(found)
-        matches = values.ndim == reference.ndim > axis and len(reference) == 1 and len(values) == self.changed[0].rows
-        if not matches or any(
-            a != b for i, (a, b) in enumerate(zip(values.shape, reference.shape, strict=True)) if i not in (0, axis)
-        ):
+        if not self._matches(values.shape, reference, axis):
             return None
         if has_channels_last(values) and not has_channels_last(reference):
             reference = self.outputs.channels_last(reference)
         self.outputs.note(values[0].numel(), reference.numel())
         return Windows(reference, values, starts, axis)
+
+    def differences(
+        self,
+        difference: Tensor | Callable[[], Tensor],
+        shape: torch.Size,
+        starts: Tensor,
+        axis: int,
+        values: Callable[[], Tensor] | None = None,
+        waiting: int = 0,
+    ) -> Differences | None:
+        """Return windows by their difference from what the function makes of the reference, as :class:`Differences`."""
+        reference = self.reference()
+        if not self._matches(shape, reference, axis):
+            return None
+        if isinstance(difference, Tensor) and has_channels_last(difference) and not has_channels_last(reference):
+            reference = self.outputs.channels_last(reference)
+        self.outputs.note(shape[1:].numel(), reference.numel())
+        return Differences(reference, starts, axis, shape, difference, values, waiting)
+
+    def _matches(self, shape: torch.Size, reference: Tensor, axis: int) -> bool:
+        """Return whether windows of this shape may stand beside what the function makes of the reference."""
+        matches = len(shape) == reference.ndim > axis and len(reference) == 1 and shape[0] == self.changed[0].rows
+        return matches and all(
+            a == b for i, (a, b) in enumerate(zip(shape, reference.shape, strict=True)) if i not in (0, axis)
+        )
 
     def spend(self, share: float, each: float) -> None:
         """Count the work of a call: `each` in full, and the share of it that windows take."""

@@ -39,11 +39,11 @@ def convolution(call: Call) -> Any:
         return None
     each_full = whole.numel() * (weight[0].numel() + NUMBER) + 2 * NUMBER * x.reference.numel()
     if set(stride) == {1} and slide.span > 1:
-        values = _of_change(call, x, slide, found, Geometry(padding, dilation, given["groups"]))
-        if values is not None:
+        y = _of_change(call, x, slide, found, Geometry(padding, dilation, given["groups"]))
+        if y is not None:
             work = x.width * weight[0].numel() + NUMBER * (found[1] + 2 * x.width)
             call.spend(work * whole.numel() / length / each_full, each_full)
-            return call.windows(values, found[0], x.axis, whole)
+            return y
     padding[along] = 0
     values = call.func(
         slide.inputs(x, *found, length), weight, bias, tuple(stride), tuple(padding), tuple(dilation), given["groups"]
@@ -65,8 +65,8 @@ class Geometry(NamedTuple):
         return [0 if i == along else (size - 1) * step - pad for i, (size, step, pad) in enumerate(sizes)]
 
 
-def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], geometry: Geometry) -> Tensor | None:
-    """Return the output for the reference and what the change adds; None where this cannot be had so.
+def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], geometry: Geometry) -> Windows | None:
+    """Return what the change adds to the output for the reference; None where this cannot be had so.
 
     Every position that changed adds to all outputs that see it, as in a transposed convolution: less work than to
     compute these outputs anew from all that they see.
@@ -91,12 +91,15 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
         transposed = F.conv_transpose1d if call.name == "conv1d" else F.conv_transpose2d
         added = transposed(change, kernel, None, 1, padding, 0, groups, geometry.dilation)
     if 0 <= first == int(offsets.max()) <= reach - width:
-        return added.narrow(x.axis, first, width).add_(cut(whole, x.axis, starts, width))
+        added = added.narrow(x.axis, first, width)
+        return call.differences(added, added.shape, starts, x.axis)
     # Some rows add to outputs that are not there, before the first or after the last.
     margin = max(reach, width) + slide.span
     begin = starts - offsets + margin
     around = call.outputs.surrounded(whole, x.axis, margin)
-    return Windows(around, added.add_(cut(around, x.axis, begin, reach)), begin, x.axis).at(starts + margin, width)
+    wider = Windows(around, added.add_(cut(around, x.axis, begin, reach)), begin, x.axis)
+    found: Windows | None = call.windows(wider.at(starts + margin, width), starts, x.axis)
+    return found
 
 
 def _turned(weight: Tensor, groups: int, as_images: bool) -> Tensor:

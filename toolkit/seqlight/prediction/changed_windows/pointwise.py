@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seqlight.prediction.changed_windows.call import Call, of_axis
+from seqlight.prediction.changed_windows.cancellation import is_level
+from seqlight.prediction.changed_windows.differences import Differences
 from seqlight.prediction.changed_windows.memory_layout import as_image, has_channels_last
 from seqlight.prediction.changed_windows.windows import Windows, cut, join
 
@@ -104,11 +110,23 @@ def batch_norm(call: Call) -> Any:
     train = call.argument(5, "training", False) or call.argument(1, "running_mean") is None
     if x is None or train or x.axis == 1:
         return None
-    if not has_channels_last(x.values):
-        return with_weights(call)
-    values = call.replaced([as_image(x.values), *call.leaves[1:]]).squeeze(2)
     call.spend(x.width / x.length, NUMBER * x.reference.numel())
+    if isinstance(x, Differences) and call.func is F.batch_norm and is_level(call.outputs, x.reference, x.axis):
+        args, kwargs = call.arguments
+        given = {**dict(zip(_NORM, args[1:], strict=False)), **kwargs}
+        mean = torch.zeros_like(given["running_mean"])
+        y = _as_images(partial(F.batch_norm, **{**given, "running_mean": mean, "bias": None}), x.change())
+        return call.differences(y, y.shape, x.starts, x.axis)
+    values = _as_images(lambda one: call.replaced([one, *call.leaves[1:]]), x.values)
     return call.windows(values, x.starts, x.axis)
+
+
+_NORM = "running_mean running_var weight bias training momentum eps".split()
+
+
+def _as_images(func: Callable[[Tensor], Tensor], one: Tensor) -> Tensor:
+    """Return a function of windows, in the layout that they have."""
+    return func(as_image(one)).squeeze(2) if has_channels_last(one) else func(one)
 
 
 def layer_norm(call: Call) -> Any:

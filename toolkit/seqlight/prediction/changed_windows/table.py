@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from seqlight.prediction.changed_windows import convolutions, dense_layers, layouts, pointwise, pools, reductions
+from seqlight.prediction.changed_windows import (
+    convolutions,
+    dense_layers,
+    layouts,
+    linear_chains,
+    pointwise,
+    pools,
+    reductions,
+)
 from seqlight.prediction.changed_windows.call import Call
 
 Rule = Callable[[Call], Any]
@@ -21,6 +29,11 @@ ELEMENTWISE = """
     __div__ __rdiv__ __idiv__ __pow__ __rpow__ __ipow__ __neg__ __pos__ __abs__ __gt__ __lt__ __ge__ __le__ __eq__
     __ne__ __and__ __or__ __invert__ clone float double half bfloat16 to type_as zeros_like ones_like full_like
     """.split()  # fmt: skip
+# Of these, the ones that take differences from the reference where these are known.
+ACTIVATIONS = """
+    relu relu6 elu selu celu gelu silu mish leaky_relu hardtanh hardswish hardsigmoid softplus softsign sigmoid tanh
+    """.split()
+SUMS = "add __add__ __radd__ __iadd__ sub subtract __sub__ __isub__".split()
 # These may return the same numbers in the same memory, so that who writes to one writes to the other.
 VIEWS = frozenset(
     """
@@ -30,6 +43,8 @@ VIEWS = frozenset(
 )
 RULES: dict[str, Rule] = {
     **dict.fromkeys(ELEMENTWISE, pointwise.elementwise),
+    **dict.fromkeys(ACTIVATIONS, linear_chains.activation),
+    **dict.fromkeys(SUMS, linear_chains.addition),
     **dict.fromkeys(["cat", "concat", "concatenate"], pointwise.concatenation),
     **dict.fromkeys(["softmax", "log_softmax", "softmin", "glu"], pointwise.along),
     **dict.fromkeys(["chunk", "split"], pointwise.partition),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor
 
@@ -15,7 +13,6 @@ MOST = 0.9
 WIDE = 100
 
 
-@dataclass(frozen=True, eq=False)
 class Windows:
     """Rows that equal one reference outside a window of positions, which has the same width in all rows.
 
@@ -31,28 +28,28 @@ class Windows:
         Where each window begins; all lie within the reference.
     axis : int
         The dimension of positions, at least 1.
+
+    Attributes
+    ----------
+    rows, width : int
+        The number of rows, and the positions of a window.
     """
 
-    reference: Tensor
-    values: Tensor
-    starts: Tensor
-    axis: int
-    _wider: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False)
+    def __init__(self, reference: Tensor, values: Tensor, starts: Tensor, axis: int) -> None:
+        self.reference, self.starts, self.axis = reference, starts, axis
+        self.rows, self.width = len(values), values.shape[axis]
+        self._values = values
+        self._wider: list[tuple[Tensor, Tensor]] = []
 
     @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return len(self.values)
+    def values(self) -> Tensor:
+        """What each row has in its window."""
+        return self._values
 
     @property
     def together(self) -> bool:
         """Whether the windows of all rows begin at the same place."""
         return len(self.starts) == 1
-
-    @property
-    def width(self) -> int:
-        """The positions of a window."""
-        return self.values.shape[self.axis]
 
     @property
     def length(self) -> int:
