@@ -79,6 +79,8 @@ _LAYOUTS: dict[str, str] = {
     "pack_weights": "2P7q",
     "linear_layers": "4P2q",
     "pack_layers": "2P4q",
+    # changed_convolutions.c
+    "changed_convolutions": "5P7q",
 }
 # Builds of the same loops, with how many float32 their registers hold.
 _BUILDS = {"avx512": 16, "avx2": 8, "plain": 0}

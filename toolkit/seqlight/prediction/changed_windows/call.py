@@ -102,17 +102,20 @@ class Call:
         shape: torch.Size,
         starts: Tensor,
         axis: int,
-        values: Callable[[], Tensor] | None = None,
-        waiting: int = 0,
+        reference: Tensor | None = None,
+        **others: Any,
     ) -> Differences | None:
-        """Return windows by their difference from what the function makes of the reference, as :class:`Differences`."""
-        reference = self.reference()
+        """Return windows by their difference from what the function makes of the reference; `others` are its settings.
+
+        None where these do not match.
+        """
+        reference = self.reference() if reference is None else reference
         if not self._matches(shape, reference, axis):
             return None
         if isinstance(difference, Tensor) and has_channels_last(difference) and not has_channels_last(reference):
             reference = self.outputs.channels_last(reference)
         self.outputs.note(shape[1:].numel(), reference.numel())
-        return Differences(reference, starts, axis, shape, difference, values, waiting)
+        return Differences(reference, starts, axis, shape, difference, **others)
 
     def _matches(self, shape: torch.Size, reference: Tensor, axis: int) -> bool:
         """Return whether windows of this shape may stand beside what the function makes of the reference."""

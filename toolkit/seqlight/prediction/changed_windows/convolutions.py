@@ -14,6 +14,7 @@ from seqlight.prediction.changed_windows.cancellation import keeps_digits
 from seqlight.prediction.changed_windows.memory_layout import as_image, channels_last, prefers_channels_last
 from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.sliding import Slide
+from seqlight.prediction.changed_windows.three_taps import ThreeTaps, suits
 from seqlight.prediction.changed_windows.windows import Windows, cut
 
 # Where each argument of a convolution is, and what it is by default.
@@ -82,15 +83,22 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
         return None
     whole, change = call.reference(), x.change()
     as_images = call.name == "conv1d" and prefers_channels_last(change)
+    simple = 0 <= first == int(offsets.max()) <= reach - width
+    if as_images:
+        change, whole = channels_last(change), call.outputs.channels_last(whole)
+        if simple and groups == 1 and suits(change, weight, whole, slide.dilation):
+            made = ThreeTaps(change, weight, slide.dilation, whole, starts, first, width, call.outputs.weights)
+            kept = made.plain() if made.is_kept else made.plain
+            later = {} if made.is_kept else {"rectified": made.rectified, "waiting": 1}
+            return call.differences(kept, made.shape, starts, x.axis, whole, **later)
     prepare = partial(_turned, groups=groups, as_images=as_images)
     kernel = call.outputs.weights.find(weight, ("turned", groups, as_images), prepare)
     if as_images:
-        change, whole = as_image(channels_last(change)), call.outputs.channels_last(whole)
-        added = F.conv_transpose2d(change, kernel, None, 1, 0, 0, groups, (1, *geometry.dilation)).squeeze(2)
+        added = F.conv_transpose2d(as_image(change), kernel, None, 1, 0, 0, groups, (1, *geometry.dilation)).squeeze(2)
     else:
         transposed = F.conv_transpose1d if call.name == "conv1d" else F.conv_transpose2d
         added = transposed(change, kernel, None, 1, padding, 0, groups, geometry.dilation)
-    if 0 <= first == int(offsets.max()) <= reach - width:
+    if simple:
         added = added.narrow(x.axis, first, width)
         return call.differences(added, added.shape, starts, x.axis)
     # Some rows add to outputs that are not there, before the first or after the last.

@@ -29,6 +29,8 @@ class Differences(Windows):
         Of the windows from what the reference has there; or what computes it, a new tensor each time.
     values : callable, optional
         Computes the windows themselves, if not as what the reference has plus the difference.
+    rectified : callable, optional
+        Computes the difference after a ReLU, faster than from this one.
     waiting : int
         How many operations have not been computed yet, this one included.
 
@@ -47,6 +49,7 @@ class Differences(Windows):
         shape: torch.Size,
         difference: Tensor | Callable[[], Tensor],
         values: Callable[[], Tensor] | None = None,
+        rectified: Callable[[], Tensor] | None = None,
         waiting: int = 0,
     ) -> None:
         self.reference, self.starts, self.axis = reference, starts, axis
@@ -55,7 +58,7 @@ class Differences(Windows):
         self._difference = difference if isinstance(difference, Tensor) else None
         self._known: Tensor | None = None
         self._make = None if isinstance(difference, Tensor) else difference
-        self._make_values = values
+        self._make_values, self.rectified = values, rectified
         self.waiting = waiting
         if waiting > MOST_WAITING:
             self.change()
@@ -94,5 +97,5 @@ class Differences(Windows):
 
     def _done(self) -> None:
         """Let go of what this is computed from."""
-        self._make = self._make_values = None
+        self._make = self._make_values = self.rectified = None
         self.waiting = 0

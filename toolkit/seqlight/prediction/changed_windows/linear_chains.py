@@ -24,7 +24,12 @@ def activation(call: Call) -> Any:
     if not _alike(whole, x) or not all(is_level(call.outputs, one, x.axis) for one in (x.reference, whole)):
         return elementwise(call)
 
+    def around() -> Tensor:
+        return cut(whole, x.axis, x.starts, x.width)
+
     def values() -> Tensor:
+        if call.name == "relu" and x.rectified is not None:
+            return x.rectified().add_(around())
         new = x.new_values()
         if call.name == "relu":
             return torch.relu_(new)
@@ -33,10 +38,12 @@ def activation(call: Call) -> Any:
         return found
 
     def difference() -> Tensor:
-        return values().sub_(cut(whole, x.axis, x.starts, x.width))
+        if call.name == "relu" and x.rectified is not None:
+            return x.rectified()
+        return values().sub_(around())
 
     call.spend(2 * x.width / x.length, NUMBER * whole.numel())
-    return call.differences(difference, x.window_shape, x.starts, x.axis, values, x.waiting + 1)
+    return call.differences(difference, x.window_shape, x.starts, x.axis, values=values, waiting=x.waiting + 1)
 
 
 def addition(call: Call) -> Any:
@@ -73,7 +80,7 @@ def _sum(call: Call) -> Differences | None:
 
     call.spend(3 * wide.width / wide.length, NUMBER * whole.numel())
     waiting = max(x.waiting, y.waiting) + 1
-    return call.differences(difference, wide.window_shape, wide.starts, wide.axis, None, waiting)
+    return call.differences(difference, wide.window_shape, wide.starts, wide.axis, waiting=waiting)
 
 
 def _alike(whole: Tensor, x: Windows) -> bool:

@@ -12,6 +12,11 @@ class PreparedWeights:
 
     Weights that a model computes anew at each call, as weight norm does, are prepared anew.
 
+    Attributes
+    ----------
+    reused : set of int
+        The identities of weights whose outputs a model uses more than once.
+
     Examples
     --------
     >>> import torch
@@ -21,6 +26,7 @@ class PreparedWeights:
     """
 
     def __init__(self) -> None:
+        self.reused: set[int] = set()
         self._known: dict[tuple[int, Hashable], tuple[Tensor, int, Tensor]] = {}
 
     def find(self, weight: Tensor, name: Hashable, prepare: Callable[[Tensor], Tensor]) -> Tensor:
