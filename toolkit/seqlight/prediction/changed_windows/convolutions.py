@@ -20,6 +20,9 @@ from seqlight.prediction.changed_windows.windows import Windows, cut
 # Where each argument of a convolution is, and what it is by default.
 NAMES = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 
+# Windows of so few positions are multiplied by matrices, which takes no longer, and far less time for few channels.
+NARROW = 8
+
 
 def convolution(call: Call) -> Any:
     """Return a convolution of the windows, with what lies around them."""
@@ -91,11 +94,14 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
             kept = made.plain() if made.is_kept else made.plain
             later = {} if made.is_kept else {"rectified": made.rectified, "waiting": 1}
             return call.differences(kept, made.shape, starts, x.axis, whole, **later)
-    prepare = partial(_turned, groups=groups, as_images=as_images)
-    kernel = call.outputs.weights.find(weight, ("turned", groups, as_images), prepare)
-    if as_images:
+    if as_images and groups == 1 and x.width <= NARROW:
+        call.outputs.note(x.width * slide.kernel * len(weight), 0)
+        added = _by_position(change.mT, call.outputs.weights.find(weight, "by position", _side_by_side), slide)
+    elif as_images:
+        kernel = call.outputs.weights.find(weight, ("turned image", groups), partial(_turned_image, groups=groups))
         added = F.conv_transpose2d(as_image(change), kernel, None, 1, 0, 0, groups, (1, *geometry.dilation)).squeeze(2)
     else:
+        kernel = call.outputs.weights.find(weight, ("turned", groups), partial(_turned, groups=groups))
         transposed = F.conv_transpose1d if call.name == "conv1d" else F.conv_transpose2d
         added = transposed(change, kernel, None, 1, padding, 0, groups, geometry.dilation)
     if simple:
@@ -110,11 +116,32 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
     return found
 
 
-def _turned(weight: Tensor, groups: int, as_images: bool) -> Tensor:
+def _by_position(change: Tensor, matrix: Tensor, slide: Slide) -> Tensor:
+    """Return the sum of what each position of a change (rows, width, channels) adds to the outputs that see it."""
+    rows, width, channels = change.shape
+    each = (change.reshape(-1, channels) @ matrix).view(rows, width, slide.kernel, -1)
+    if width == 1 == slide.dilation:
+        return each[:, 0].mT
+    added = each.new_zeros(rows, width + slide.span - 1, each.shape[3])
+    for i in range(width):
+        added[:, i : i + slide.span : slide.dilation] += each[:, i]
+    return added.mT
+
+
+def _side_by_side(weight: Tensor) -> Tensor:
+    """Return the kernel as a matrix that makes of a position all outputs that see it, the first one first."""
+    return weight.flip(2).permute(1, 2, 0).flatten(1).contiguous()
+
+
+def _turned(weight: Tensor, groups: int) -> Tensor:
     """Return the kernel of the transposed convolution that adds what an input gives to outputs."""
     each_group = weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2).flatten(0, 1)
-    turned = each_group.flip(*range(2, weight.ndim))
-    return turned.unsqueeze(2).contiguous(memory_format=torch.channels_last) if as_images else turned.contiguous()
+    return each_group.flip(*range(2, weight.ndim)).contiguous()
+
+
+def _turned_image(weight: Tensor, groups: int) -> Tensor:
+    """Return the same for images of a single line."""
+    return _turned(weight, groups).unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 
 def _padding(given: Any, weight: Tensor, dilation: list[int] | None) -> list[int] | None:
