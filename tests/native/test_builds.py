@@ -60,6 +60,7 @@ def test_rules_hold_on_every_build(build, request, monkeypatch, python):
     built = library().lanes_here() >= lanes
     chosen = {"SEQLIGHT_NATIVE": build} if built else request.getfixturevalue("with_emulated_registers")
     files = [str(TESTS / "attribution" / "kernels" / f"test_{name}.py") for name in FILES]
+    files.append(str(TESTS / "prediction" / "changed_windows" / "test_three_taps.py"))
     monkeypatch.chdir(TESTS.parent)
     done = python("-c", RUN, "-q", "-p", "no:cacheprovider", *files, env={**os.environ, **chosen}, timeout=280)
     assert int(done.stdout.splitlines()[0]) == lanes

@@ -2,6 +2,8 @@
 
 windows
     what changed of a tensor: some positions of each row; everywhere else it is that of the reference
+differences
+    windows by their difference from the reference, known or to be computed where it is needed
 flat_windows
     the same where all positions were flattened into one dimension
 changed_tensor
@@ -16,7 +18,9 @@ prepared_weights
     weights in the layout that a rule needs
 call
     a call of PyTorch with such tensors among its arguments
-pointwise, convolutions, pools, layouts, reductions, dense_layers
+three_taps
+    convolutions of three taps, and the ReLU after them, in a compiled loop
+pointwise, linear_chains, convolutions, pools, layouts, reductions, dense_layers
     the rules: where a change goes in an operation
 cancellation
     where a difference from the reference would have too few digits

@@ -112,8 +112,8 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
     begin = starts - offsets + margin
     around = call.outputs.surrounded(whole, x.axis, margin)
     wider = Windows(around, added.add_(cut(around, x.axis, begin, reach)), begin, x.axis)
-    found: Windows | None = call.windows(wider.at(starts + margin, width), starts, x.axis)
-    return found
+    y: Windows | None = call.windows(wider.at(starts + margin, width), starts, x.axis)
+    return y
 
 
 def _by_position(change: Tensor, matrix: Tensor, slide: Slide) -> Tensor:

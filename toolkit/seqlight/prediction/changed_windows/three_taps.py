@@ -107,4 +107,4 @@ def _packed(weight: Tensor) -> Tensor:
     last, middle, first = weight.detach().transpose(0, 1).unbind(2)
     matrices = torch.stack([first, (first + middle + last) / 2, (first - middle + last) / 2, last, middle])
     matrices = F.pad(matrices, (0, -matrices.shape[2] % panel))
-    return matrices.unflatten(2, (-1, panel)).permute(2, 0, 1, 3).contiguous()
+    return matrices.view(*matrices.shape[:2], -1, panel).permute(2, 0, 1, 3).contiguous()
