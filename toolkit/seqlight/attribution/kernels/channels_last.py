@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import RuleFunction
 from seqlight.attribution.kernels.packed_weights import Weight, pack_once, suits_packed
+from seqlight.prediction.convolution_padding import even_padding, of_each_dimension
 
 # Up to so many input channels, the gradient is one product of matrices for all taps, whose results are then shifted
 # and added: PyTorch's own needs more products for channels that are not there.
@@ -93,14 +94,14 @@ def plan_convolution(
     if not suits_packed(x, weight, bias) or x.ndim != 3 or weight.ndim != 3:
         return None
     outputs, channels, taps = weight.shape
-    stride, dilation = _only(stride), _only(dilation)
-    if stride != 1 or groups != 1 or x.shape[1] != channels or not isinstance(dilation, int) or dilation < 1:
+    gaps = of_each_dimension(dilation, 1)
+    if of_each_dimension(stride, 1) != (1,) or groups != 1 or x.shape[1] != channels or len(gaps) != 1:
         return None
-    reach = dilation * (taps - 1)
-    if isinstance(padding, str):  # "same" pads one side more if the reach is odd
-        padding = {"same": None if reach % 2 else reach // 2, "valid": 0}.get(padding)
-    padding = _only(padding)
-    if not isinstance(padding, int) or not 0 <= padding <= reach or x.shape[2] + 2 * padding <= reach:
+    both = even_padding(padding, (taps,), gaps) if isinstance(gaps[0], int) and gaps[0] > 0 else None
+    if both is None or len(both) != 1 or not isinstance(both[0], int):
+        return None
+    reach = gaps[0] * (taps - 1)
+    if not 0 <= both[0] <= reach or x.shape[2] + 2 * both[0] <= reach:
         return None
     if bias is not None and bias.shape != (outputs,):
         return None
@@ -109,7 +110,7 @@ def plan_convolution(
         return None
     if weight.numel() * x.shape[2] < MANY_PRODUCTS:
         return None
-    return Plan(padding, dilation, few, channels * taps >= MANY_TERMS)
+    return Plan(both[0], gaps[0], few, channels * taps >= MANY_TERMS)
 
 
 def convolve(plan: Plan, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -141,11 +142,6 @@ def lies_channels_last(x: Tensor) -> bool:
 def arrange_channels_last(x: Tensor) -> Tensor:
     """Return `x` of shape (rows, channels, positions), or a copy of it, with the channels of a position together."""
     return x.mT.contiguous().mT
-
-
-def _only(setting: Any) -> Any:
-    """Return a setting for the only dimension there is."""
-    return setting[0] if isinstance(setting, tuple | list) and len(setting) == 1 else setting
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, dilation: int) -> Tensor:

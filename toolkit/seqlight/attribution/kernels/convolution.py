@@ -20,6 +20,7 @@ from seqlight.attribution.kernels.packed_weights import Weight, pack_once, store
 from seqlight.attribution.kernels.strided_convolution import Phases, join_phases, split_phases, split_weight
 from seqlight.native.library import has_lanes, library
 from seqlight.native.threads import run
+from seqlight.prediction.convolution_padding import of_each_dimension, padded_sides
 
 # The fast algorithm adds up channels to save products. From this many channels on the sums cost little beside the
 # products, and PyTorch's own convolution is as fast as the direct algorithm.
@@ -126,25 +127,15 @@ def _plan(x: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, A
     stride, padding, dilation, groups = settings
     if not suits_packed(x, weight, bias) or x.ndim != n + 2 or weight.ndim != n + 2:
         return None
-    strides, dilations, paddings = (
-        _of_each_dimension(stride, n),
-        _of_each_dimension(dilation, n),
-        _of_each_dimension(padding, n),
-    )
-    if not len(strides) == len(dilations) == len(paddings) == n or (
-        bias is not None and bias.shape != weight.shape[:1]
-    ):
+    strides, dilations = of_each_dimension(stride, n), of_each_dimension(dilation, n)
+    if not len(strides) == len(dilations) == n or (bias is not None and bias.shape != weight.shape[:1]):
         return None
-    reach, before = dilations[-1] * (weight.shape[-1] - 1), paddings[-1]
-    if padding == "same":
-        before, growth, above = reach // 2, 0, 0
-    elif padding == "valid":
-        before, growth, above = 0, -reach, 0
-    elif isinstance(padding, str):
+    sides = padded_sides(padding, weight.shape[2:], dilations)
+    if sides is None or len(sides) != n:
         return None
-    else:
-        growth, above = 2 * before - reach, 0 if n == 1 else paddings[0]
-    one_row = n == 1 or (x.shape[2] == weight.shape[2] == 1 and above == 0)
+    before, after = sides[-1]
+    growth = before + after - dilations[-1] * (weight.shape[-1] - 1)
+    one_row = n == 1 or (x.shape[2] == weight.shape[2] == 1 and sides[0] == (0, 0))
     fits = groups == 1 and weight.shape[1] == x.shape[1] and x.shape[-1] + growth > 0 and before >= 0
     if not (one_row and fits and dilations[-1] > 0):
         return None
@@ -167,12 +158,6 @@ def _strided_plan(x: Tensor, weight: Tensor, stride: int, padding: int, growth: 
 def _phase_weight(weight: Weight, phases: Phases) -> Weight:
     stride, kind = phases.stride, type(weight.owner)
     return Weight.from_owner(pack_once(weight, ("phases", stride), lambda: split_weight(weight.data, stride, kind)))
-
-
-def _of_each_dimension(setting: Any, n: int) -> list[Any]:
-    """Return a setting of a convolution as a list with an item for each dimension."""
-    given = list(setting) if isinstance(setting, (tuple, list)) else [setting]
-    return given * n if len(given) == 1 else given
 
 
 @lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Function, RuleFunction
+from seqlight.prediction.convolution_padding import even_padding, of_each_dimension
 
 DIMENSIONS: dict[Function, int] = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
 # From the gradient at the result to that at the input.
@@ -95,19 +96,12 @@ def _convolution(
 ) -> LinearPullback | None:
     if input.ndim != n + 2 or input.is_complex() or weight.dtype != input.dtype:
         return None
-    steps, gaps = _each(stride, n), _each(dilation, n)
-    if isinstance(padding, str):
-        reach = [gap * (size - 1) for gap, size in zip(gaps, weight.shape[2:], strict=True)]
-        if padding == "same" and any(one % 2 for one in reach):  # one side is padded by one more
-            return None
-        padding = [one // 2 if padding == "same" else 0 for one in reach]
-    settings, shape = Settings(steps, _each(padding, n), gaps, groups), input.detach()
+    steps, gaps = of_each_dimension(stride, n), of_each_dimension(dilation, n)
+    both = even_padding(padding, weight.shape[2:], gaps)
+    if both is None:
+        return None
+    settings, shape = Settings(steps, tuple(both), gaps, groups), input.detach()
     return lambda grad: ConvolutionFunction.apply(settings, shape, grad, weight)
-
-
-def _each(setting: Any, n: int) -> tuple[int, ...]:
-    many = tuple(setting) if isinstance(setting, tuple | list) else (setting,)
-    return many * n if len(many) == 1 else many
 
 
 def _batch_norm(

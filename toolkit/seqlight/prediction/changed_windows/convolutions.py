@@ -16,6 +16,7 @@ from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.sliding import Slide
 from seqlight.prediction.changed_windows.three_taps import ThreeTaps, suits
 from seqlight.prediction.changed_windows.windows import Windows, cut
+from seqlight.prediction.convolution_padding import even_padding
 
 # Where each argument of a convolution is, and what it is by default.
 NAMES = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
@@ -32,8 +33,10 @@ def convolution(call: Call) -> Any:
     spatial, along = weight.ndim - 2, x.axis - 2
     given = {name: call.argument(i + 3, name, default) for i, (name, default) in enumerate(NAMES.items())}
     stride, dilation = each(given["stride"], spatial), each(given["dilation"], spatial)
-    padding = _padding(given["padding"], weight, dilation)
-    if padding is None or stride is None or dilation is None:
+    if stride is None or dilation is None:
+        return None
+    padding = each(even_padding(given["padding"], weight.shape[2:], dilation), spatial)
+    if padding is None:
         return None
     whole = call.reference()
     slide = Slide(weight.shape[x.axis], stride[along], dilation[along], padding[along])
@@ -142,17 +145,6 @@ def _turned(weight: Tensor, groups: int) -> Tensor:
 def _turned_image(weight: Tensor, groups: int) -> Tensor:
     """Return the same for images of a single line."""
     return _turned(weight, groups).unsqueeze(2).contiguous(memory_format=torch.channels_last)
-
-
-def _padding(given: Any, weight: Tensor, dilation: list[int] | None) -> list[int] | None:
-    """Return the padding before the first position of each dimension; None if there is more after the last."""
-    spatial = weight.ndim - 2
-    if given == "valid":
-        return [0] * spatial
-    if given == "same":
-        both = [(size - 1) * step for size, step in zip(weight.shape[2:], dilation or [], strict=True)]
-        return None if any(one % 2 for one in both) else [one // 2 for one in both]
-    return each(given, spatial)
 
 
 def each(given: Any, count: int) -> list[int] | None:
