@@ -1,5 +1,6 @@
 /* The multipliers of elementwise functions: the secant of any of them, and the gradient of relu. Each takes one pass over
    memory, and does what PyTorch would do, in the same order: the bits are those of PyTorch's own arithmetic. */
+#include <float.h>
 #include <stdint.h>
 
 #include "dtypes.h"
@@ -69,4 +70,44 @@ typedef struct {
 int relu_gradients(const ReluGradients *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(RELU);
+}
+
+/* Where both inputs lie on one side of 0, slopes and multiplier are the same number, and their difference is 0. A quotient
+   by so small a step that it is infinite counts as 0. In functions of their own, because the compiler believes only their
+   parameters that results lie in other memory. */
+#define RELU_DERIVE(type, smallest, largest)                                 \
+    static void derive_relu_##type(                                          \
+        const type *restrict gs, const type *restrict grads, const type *restrict a1, const type *restrict a0, \
+        type *restrict at_grad, type *restrict at_1, type *restrict at_0, int64_t first, int64_t last) \
+    {                                                                        \
+        for (int64_t i = first; i < last; i++) {                             \
+            type u = a1[i], v = a0[i], g = gs[i], both = g * grads[i], dx = u - v, size = dx < 0 ? -dx : dx; \
+            type above = u > 0 ? u : (type)0, below = v > 0 ? v : (type)0;   \
+            type on_1 = u > 0 ? (type)1 : (type)0, on_0 = v > 0 ? (type)1 : (type)0; \
+            int turned = (on_1 != on_0) & (size >= smallest);                \
+            type step = turned ? dx : (type)1, up = turned ? above - below : on_1; \
+            type secant = up / step, along = turned ? both : (type)0, rate = along / step; \
+            type far = rate < 0 ? -rate : rate;                              \
+            rate = far <= largest ? rate : (type)0;                          \
+            at_grad[i] = g * secant;                                         \
+            at_1[i] = rate * (on_1 - secant);                                \
+            at_0[i] = rate * (secant - on_0);                                \
+        }                                                                    \
+    }
+RELU_DERIVE(float, FLT_MIN, FLT_MAX)
+RELU_DERIVE(double, DBL_MIN, DBL_MAX)
+
+/* For `g`, the gradient at what relu_gradients returns for `grad`: those at `grad` and at both inputs. */
+typedef struct {
+    const void *g, *grad, *x1, *x0;
+    void *at_grad, *at_1, *at_0;
+    int64_t itemsize;
+} ReluDerivatives;
+
+#define DERIVED_RELU(type) \
+    derive_relu_##type(of->g, of->grad, of->x1, of->x0, of->at_grad, of->at_1, of->at_0, first, last)
+
+int relu_derivatives(const ReluDerivatives *of, int64_t first, int64_t last)
+{
+    OF_ITS_TYPE(DERIVED_RELU);
 }

@@ -54,8 +54,11 @@ _LAYOUTS: dict[str, str] = {
     # elementwise.c and smooth_activations.c
     "secants": "6P3q2dq",
     "relu_gradients": "4P3qd",
+    "relu_derivatives": "7Pq",
     "activations": "3Pq",
     "activation_gradients": "6P3q2d",
+    "activation_multipliers": "7Pqd",
+    "activation_derivatives": "8Pqd",
     # pooling.c
     "pools": "7P9q2d",
     "pool_credits": "8P5qd",

@@ -25,6 +25,7 @@ INLINE Mask not_less(Mask some, Lanes a, Lanes b)
     return _mm256_castps_si256(_mm256_and_ps(as_lanes(some), _mm256_cmp_ps(a, b, _CMP_NLT_UQ)));
 }
 INLINE Lanes choose(Mask some, Lanes a, Lanes others) { return _mm256_blendv_ps(others, a, as_lanes(some)); }
+INLINE int is_all(Mask some) { return _mm256_movemask_ps(as_lanes(some)) == 0xff; }
 INLINE Lanes only(Mask some, Lanes a) { return _mm256_and_ps(as_lanes(some), a); }
 
 /* No more than n numbers read, and another behind them; no more than n written. A mask is for the last of a row only: to

@@ -37,6 +37,7 @@ INLINE Mask at_least(Lanes a, Lanes b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE
 /* Which of some lanes are not less, as what is no number is not. */
 INLINE Mask not_less(Mask some, Lanes a, Lanes b) { return _mm512_mask_cmp_ps_mask(some, a, b, _CMP_NLT_UQ); }
 INLINE Lanes choose(Mask some, Lanes a, Lanes others) { return _mm512_mask_mov_ps(others, some, a); }
+INLINE int is_all(Mask some) { return some == 0xffff; }
 INLINE Lanes only(Mask some, Lanes a) { return _mm512_maskz_mov_ps(some, a); }
 
 /* x 2^n. */

@@ -152,8 +152,116 @@ int activation_gradients(const ActivationPulls *of, int64_t first, int64_t last)
     return 0;
 }
 
+/* The derivative of the slope. Beyond 80 it is that at 80, which is 0. */
+INLINE Lanes curvature(const Kind kind, Lanes x)
+{
+    x = larger(every(-80), smaller(every(80), x)); /* in this order NaN stays NaN */
+    Lanes square = x * x, two = every(2);
+    if (kind == GELU)
+        return exponential(square * -.5f) * (two - square) * .398942280f;
+    const float root = kind == GELU_TANH ? 1.59576912f : 1, cubic = kind == GELU_TANH ? .044715f : 0;
+    Lanes s = sigmoid(x * root * (1 + cubic * square)), fall = 1 - two * s;
+    Lanes slope = s * (1 - s), rise = root + 3 * root * cubic * square;
+    if (kind == SIGMOID)
+        return slope * fall;
+    return slope * (two * rise + x * (fall * rise * rise + 6 * root * cubic * x));
+}
+
+/* Two points on the line between inputs, whose mean stands for that of the line; each is at its share of the step. */
+static const float SHARES[] = {.211324865f, .788675135f};
+
+/* Whether a step is so long that the secant has digits enough, and finite. */
+INLINE Mask is_far(Lanes dx, float near)
+{
+    return not_less(at_least(magnitude(dx), every(near)), every(3.40282347e38f), magnitude(dx));
+}
+INLINE Lanes finite(Lanes x) { return only(at_least(every(3.40282347e38f), magnitude(x)), x); }
+
+/* The multiplier between inputs, a secant or the mean slope of the line, and the gradient at the outputs times it. */
+typedef struct {
+    const float *grad, *x1, *x0, *y1, *y0;
+    float *out, *multiplier;
+    int64_t kind;
+    double near;
+} ActivationMultipliers;
+
+INLINE void multiply_lanes(const Kind kind, const ActivationMultipliers *of, int64_t i, int64_t room)
+{
+    Lanes x0 = load_first(of->x0 + i, room, 0), dx = load_first(of->x1 + i, room, 0) - x0;
+    Lanes rise = load_first(of->y1 + i, room, 0) - load_first(of->y0 + i, room, 0);
+    Mask far = is_far(dx, (float)of->near);
+    Lanes found = rise / choose(far, dx, every(1));
+    if (!is_all(far)) {
+        Lanes mean = zeros();
+        UNROLLED for (int k = 0; k < 2; k++)
+            mean += finite(activation(kind, fmadd(dx, every(SHARES[k]), x0), 1).slope);
+        found = choose(far, found, mean * .5f);
+    }
+    store_first(of->multiplier + i, room, found);
+    store_first(of->out + i, room, found * load_first(of->grad + i, room, 0));
+}
+
+INLINE void multiply(const Kind kind, const ActivationMultipliers *of, int64_t first, int64_t last)
+{
+    ActivationMultipliers own = *of; /* a copy that no store can change */
+    for (int64_t i = first; i < last; i += LANES) multiply_lanes(kind, &own, i, least(LANES, last - i));
+}
+
+int activation_multipliers(const ActivationMultipliers *of, int64_t first, int64_t last)
+{
+#define MULTIPLY(kind) multiply(kind, of, first, last)
+    OF_EACH_KIND(MULTIPLY)
+    return 0;
+}
+
+/* For `g`, the gradient at that product: those at `grad` and at both inputs. */
+typedef struct {
+    const float *g, *grad, *x1, *x0, *multiplier;
+    float *at_grad, *at_1, *at_0;
+    int64_t kind;
+    double near;
+} ActivationDerivatives;
+
+INLINE void derive_lanes(const Kind kind, const ActivationDerivatives *of, int64_t i, int64_t room)
+{
+    Lanes g = load_first(of->g + i, room, 0), along = g * load_first(of->grad + i, room, 0);
+    Lanes x1 = load_first(of->x1 + i, room, 0), x0 = load_first(of->x0 + i, room, 0), dx = x1 - x0;
+    Lanes secant = load_first(of->multiplier + i, room, 0);
+    Mask far = is_far(dx, (float)of->near);
+    Lanes rate = along / choose(far, dx, every(1));
+    Lanes by_1 = (activation(kind, x1, 1).slope - secant) * rate, by_0 = (secant - activation(kind, x0, 1).slope) * rate;
+    if (!is_all(far)) {
+        Lanes bend_1 = zeros(), bend_0 = zeros();
+        UNROLLED for (int k = 0; k < 2; k++) {
+            Lanes bend = finite(curvature(kind, fmadd(dx, every(SHARES[k]), x0))) * .5f;
+            bend_1 = fmadd(bend, every(SHARES[k]), bend_1);
+            bend_0 = fmadd(bend, every(1 - SHARES[k]), bend_0);
+        }
+        by_1 = choose(far, by_1, along * bend_1);
+        by_0 = choose(far, by_0, along * bend_0);
+    }
+    store_first(of->at_grad + i, room, g * secant);
+    store_first(of->at_1 + i, room, by_1);
+    store_first(of->at_0 + i, room, by_0);
+}
+
+INLINE void derive(const Kind kind, const ActivationDerivatives *of, int64_t first, int64_t last)
+{
+    ActivationDerivatives own = *of; /* a copy that no store can change */
+    for (int64_t i = first; i < last; i += LANES) derive_lanes(kind, &own, i, least(LANES, last - i));
+}
+
+int activation_derivatives(const ActivationDerivatives *of, int64_t first, int64_t last)
+{
+#define DERIVE(kind) derive(kind, of, first, last)
+    OF_EACH_KIND(DERIVE)
+    return 0;
+}
+
 #else
 /* Never called in this build: it has no wide registers. */
 void activations(void) {}
 void activation_gradients(void) {}
+void activation_multipliers(void) {}
+void activation_derivatives(void) {}
 #endif

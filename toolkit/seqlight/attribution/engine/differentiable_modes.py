@@ -68,6 +68,8 @@ class DifferentiableMode(TorchFunctionMode):
         kwargs = kwargs or {}
         if not torch.is_grad_enabled():
             return func(*args, **kwargs)
+        if getattr(func, "__name__", "") == "__get__" and not isinstance(found := func(*args), Tensor):
+            return found  # such as a shape
         known = self.find_known(func, args, kwargs)
         if not any(id(one) in self._dependent for one in flatten_arguments(args, kwargs)[0]):
             return func(*args, **kwargs) if known is None else known

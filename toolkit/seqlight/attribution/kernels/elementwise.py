@@ -57,3 +57,23 @@ def relu_vjp(grad: Tensor, x1: Tensor, x0: Tensor, threshold: float) -> Tensor |
     numbers = span, n, x0.element_size(), threshold
     run("relu_gradients", (grad, x1, x0, out), numbers, x0.numel(), x0.numel())
     return out
+
+
+def relu_derivatives(g: Tensor, grad: Tensor, x1: Tensor, x0: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return the gradients at `grad` and at both inputs of the gradient that relu passes on; or None.
+
+    Parameters
+    ----------
+    g : torch.Tensor
+        The gradient at what :func:`relu_vjp` returns.
+    grad : torch.Tensor
+        The gradient at the output of relu.
+    x1, x0 : torch.Tensor, of the same shape
+        The inputs of sequences and references.
+    """
+    g, grad = g.contiguous(), grad.contiguous()
+    if not suits(g, grad, x1, x0):
+        return None
+    found = torch.empty_like(x0), torch.empty_like(x0), torch.empty_like(x0)
+    run("relu_derivatives", (g, grad, x1, x0, *found), (x0.element_size(),), x0.numel(), x0.numel())
+    return found

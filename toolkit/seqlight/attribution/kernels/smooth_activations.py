@@ -55,3 +55,41 @@ def activation_vjp(
     numbers = *element_pairs(recorded[0], x0), kind.value, threshold, rounding_error
     run("activation_gradients", (grad.contiguous(), *recorded, x0, out), numbers, x0.numel(), x0.numel())
     return out
+
+
+def activation_multiplier(
+    grad: Tensor, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor, kind: Activation, near: float
+) -> tuple[Tensor, Tensor]:
+    """Return `grad` times the multiplier of an activation function, and the multiplier.
+
+    Parameters
+    ----------
+    grad, x1, x0, y1, y0 : torch.Tensor, of the same shape
+        The gradient at the outputs, and inputs and outputs of sequences and references.
+    kind : Activation
+        Which function.
+    near : float
+        Below this step of the input, the multiplier is the mean slope of two points of the line.
+    """
+    found = torch.empty_like(x0), torch.empty_like(x0)
+    run("activation_multipliers", (grad, x1, x0, y1, y0, *found), (kind.value, near), x0.numel(), x0.numel())
+    return found
+
+
+def activation_derivatives(
+    g: Tensor, grad: Tensor, x1: Tensor, x0: Tensor, multiplier: Tensor, kind: Activation, near: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients at `grad` and at both inputs of the product that :func:`activation_multiplier` returns.
+
+    Parameters
+    ----------
+    g : torch.Tensor
+        The gradient at that product.
+    grad, x1, x0, multiplier : torch.Tensor, of the same shape
+        What it was made of.
+    kind, near
+        As there.
+    """
+    found = torch.empty_like(x0), torch.empty_like(x0), torch.empty_like(x0)
+    run("activation_derivatives", (g, grad, x1, x0, multiplier, *found), (kind.value, near), x0.numel(), x0.numel())
+    return found

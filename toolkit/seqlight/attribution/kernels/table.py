@@ -86,8 +86,19 @@ def in_triton(step: str, dtypes: tuple[torch.dtype, ...]) -> tuple[Kernel, ...]:
 LOOPS = (
     Kernel("elementwise.secant", elementwise.secant, "cpu", REAL, compiled),
     Kernel("elementwise.relu_vjp", elementwise.relu_vjp, "cpu", REAL, compiled),
+    Kernel("elementwise.relu_derivatives", elementwise.relu_derivatives, "cpu", REAL, compiled),
     Kernel("smooth_activations.activation", smooth_activations.activation, "cpu", SINGLE, vectorised),
     Kernel("smooth_activations.activation_vjp", smooth_activations.activation_vjp, "cpu", SINGLE, vectorised),
+    Kernel(
+        "smooth_activations.activation_multiplier", smooth_activations.activation_multiplier, "cpu", SINGLE, vectorised
+    ),
+    Kernel(
+        "smooth_activations.activation_derivatives",
+        smooth_activations.activation_derivatives,
+        "cpu",
+        SINGLE,
+        vectorised,
+    ),
     Kernel("pooling.max_pool", pooling.max_pool, "cpu", REAL, compiled),
     Kernel("pooling.maxima", pooling.maxima, "cpu", REAL, compiled),
     Kernel("pooling.cross_maximum", pooling.cross_maximum, "cpu", REAL, compiled),

@@ -47,6 +47,10 @@ class ReluFunction(RuleFunction):
         grad, x1, x0 = ctx.saved_tensors
         if torch.is_grad_enabled():
             return tuple(differentiate_formula(_relu_formula, (grad, x1, x0), g, ctx.needs_input_grad))
+        kernel = kernel_for("elementwise.relu_derivatives", x0.device.type, x0.dtype)
+        found = kernel(g, grad, x1, x0) if kernel else None
+        if found is not None:
+            return found
         # Where both inputs lie on one side of 0, slopes and multiplier are the same number, and their difference is 0.
         room = x1 - x0
         rate = (g * grad).div_(room).nan_to_num_(0, 0, 0)
@@ -102,7 +106,7 @@ class SmoothFunction(RuleFunction):
         if torch.is_grad_enabled():
 
             def formula(*of: Tensor) -> Tensor:
-                return _smooth_formula(ctx.function, ctx.slope, ctx.near, *of)
+                return smooth_formula(ctx.function, ctx.slope, ctx.near, *of)
 
             found = differentiate_formula(formula, (grad, x1, x0), g, ctx.needs_input_grad[3:6])
             return None, None, None, *found, None, None
@@ -131,7 +135,8 @@ def _derivative(slope: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         return torch.autograd.grad(y.sum(), x)[0] if y.requires_grad else torch.zeros_like(x)
 
 
-def _smooth_formula(function: Function, slope: Function, near: float, grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
+def smooth_formula(function: Function, slope: Function, near: float, grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
+    """Return `grad` times the multiplier of a smooth function, in the graph."""
     dx, dy = x1 - x0, function(x1) - function(x0)
     with torch.no_grad():
         chosen = (dx.abs() >= near) & dy.isfinite() & dx.isfinite()
@@ -194,17 +199,18 @@ class MatrixProductFunction(RuleFunction):
     @staticmethod
     def forward(ctx: Any, grad: Tensor, a1: Tensor, b1: Tensor, a0: Tensor, b0: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradients at `a0` and `b0`."""
-        ctx.save_for_backward(grad, a1, b1, a0, b0)
-        return _matrix_product_formula(grad, a1, b1, a0, b0)
+        a, b = torch.lerp(a0, a1, 0.5), torch.lerp(b0, b1, 0.5)
+        ctx.save_for_backward(grad, a1, b1, a0, b0, a, b)
+        return torch.bmm(grad, b.mT), torch.bmm(a.mT, grad)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradients at all five."""
-        of, (at_a, at_b) = ctx.saved_tensors, grads
+        (*of, a, b), (at_a, at_b) = ctx.saved_tensors, grads
         if torch.is_grad_enabled():
             return tuple(differentiate_formula(_matrix_product_formula, of, grads, ctx.needs_input_grad))
-        grad, a1, b1, a0, b0 = of
-        by_grad = torch.bmm(at_a, torch.lerp(b0, b1, 0.5)).baddbmm_(torch.lerp(a0, a1, 0.5), at_b)
+        grad = of[0]
+        by_grad = torch.bmm(at_a, b).baddbmm_(a, at_b)
         # The same for both, of which the factor half way is the mean.
         by_a, by_b = (torch.bmm(*pair).mul_(0.5) for pair in ((grad, at_b.mT), (at_a.mT, grad)))
         return by_grad, by_a, by_b, by_a, by_b

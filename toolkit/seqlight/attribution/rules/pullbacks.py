@@ -16,6 +16,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.partners import repeat_like
+from seqlight.attribution.rules.activation_multiplier import ActivationMultiplierFunction, suits_loops
 from seqlight.attribution.rules.elementwise import Rescale, Rounding, rounding_error, smallest_step
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
 from seqlight.attribution.rules.multiplier_functions import MatrixProductFunction, ReluFunction, SmoothFunction
@@ -61,7 +62,10 @@ def rescale(rule: Rescale, sequence: Observed, reference: Observed, grads: Seque
     if sequence.call.name in SMOOTH:
         function, near = reference.call, _near(x0.dtype)
         at = partial(_slope_by, rule, function)
-        return [SmoothFunction.apply(function, at, near, grads[0], x1, x0, y1.detach(), y0.detach())]
+        of = grads[0], x1, x0, y1.detach(), y0.detach()
+        if isinstance(rule, SmoothActivation) and rule.kind is not None and suits_loops(*of[1:]):
+            return [ActivationMultiplierFunction.apply(function, at, near, rule.kind(function), *of)]
+        return [SmoothFunction.apply(function, at, near, *of)]
     dx, dy = x1 - x0, y1 - y0
     with torch.no_grad():
         chosen = (dx.abs() >= smallest_step(x0.dtype)) & dy.isfinite() & dx.isfinite()
