@@ -248,3 +248,28 @@ def test_inference_mode_is_refused():
         sl.differentiable_attributions(model, X, sl.shuffle)
     with torch.no_grad():
         assert not sl.differentiable_attributions(model, X, sl.shuffle).requires_grad
+
+
+@pytest.mark.reliability(
+    "Attributions to train with",
+    "a training with deterministic algorithms, as with Trainer(deterministic=True)",
+    "the same attributions and gradients; nearly every model with GELU or attention ended in an error of put_",
+)
+@pytest.mark.parametrize("kind", [Net, Attentive])
+def test_deterministic_algorithms_suffice(kind, X, references):
+    references[..., : LENGTH // 2] = X[:, None, :, : LENGTH // 2]  # where both are equal, multipliers are slopes
+    model = kind().double()
+
+    def train():
+        model.zero_grad()
+        attributions = sl.differentiable_attributions(model, X, references)
+        attributions.square().sum().backward()
+        return [attributions.detach(), *(one.grad.clone() for one in model.parameters() if one.grad is not None)]
+
+    plain = train()
+    torch.use_deterministic_algorithms(True)
+    try:
+        found = train()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    torch.testing.assert_close(found, plain)

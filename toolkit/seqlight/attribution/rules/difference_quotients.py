@@ -88,3 +88,19 @@ def secant_or_slope(
     out = None if out is None else out.view(quotient.shape)
     found: Tensor = torch.where(chosen, quotient, slope1, out=out)
     return found.reshape(shape)
+
+
+def put_at(x: Tensor, at: Tensor, values: Tensor) -> Tensor:
+    """Write `values` into the entries of `x` that are numbered `at`, row by row, each at most once, and return it.
+
+    As ``x.put_`` does, which PyTorch refuses where a program asks for deterministic algorithms.
+
+    Examples
+    --------
+    >>> put_at(torch.zeros(2, 3).T, torch.tensor([1, 4]), torch.tensor([5.0, 7.0]))
+    tensor([[0., 5.],
+            [0., 0.],
+            [7., 0.]])
+    """
+    flat = x.flatten().scatter_(0, at, values)
+    return x if flat.data_ptr() == x.data_ptr() else x.copy_(flat.view(x.shape))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Function, RuleFunction
 from seqlight.attribution.kernels.table import kernel_for
+from seqlight.attribution.rules.difference_quotients import put_at
 from seqlight.attribution.rules.elementwise import smallest_step
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
 from seqlight.attribution.rules.special_functions import relu_secant
@@ -93,7 +94,7 @@ class SmoothFunction(RuleFunction):
         at = few.flatten().nonzero().squeeze(1)
         if len(at):
             points = _points_between(x1.take(at), x0.take(at))
-            multiplier.put_(at, sum(slope(one) * weight for one, _, weight in points))
+            put_at(multiplier, at, sum(slope(one) * weight for one, _, weight in points))
         ctx.function, ctx.slope, ctx.near, ctx.at = function, slope, near, at
         ctx.save_for_backward(grad, x1, x0, multiplier)
         return grad * multiplier
@@ -117,8 +118,8 @@ class SmoothFunction(RuleFunction):
         if len(at):
             some, bends = along.take(at), _points_between(x1.take(at), x0.take(at))
             curved = [(_derivative(ctx.slope, point) * weight, share) for point, share, weight in bends]
-            by_1.put_(at, some * sum(one * share for one, share in curved))
-            by_0.put_(at, some * sum(one * (1 - share) for one, share in curved))
+            put_at(by_1, at, some * sum(one * share for one, share in curved))
+            put_at(by_0, at, some * sum(one * (1 - share) for one, share in curved))
         return None, None, None, g * multiplier, by_1, by_0, None, None
 
 

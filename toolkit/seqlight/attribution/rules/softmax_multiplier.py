@@ -16,6 +16,7 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Function, RuleFunction
 from seqlight.attribution.kernels.memory_layout import suits
 from seqlight.attribution.kernels.table import kernel_for
+from seqlight.attribution.rules.difference_quotients import put_at
 from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step
 from seqlight.attribution.rules.multiplier_functions import differentiate_formula
 from seqlight.attribution.rules.softmax import logsumexp_from, softmax_multipliers, softmax_vjp
@@ -110,8 +111,8 @@ class _Ratio(NamedTuple):
         at, rate = _zeros_of(chosen), dx.reciprocal()
         value = dy.mul_(rate)
         if len(at):
-            rate.put_(at, rate.new_ones(len(at)))
-            value.put_(at, tangent.take(at))
+            put_at(rate, at, rate.new_ones(len(at)))
+            put_at(value, at, tangent.take(at))
         return cls(value, rate, at)
 
 
@@ -122,7 +123,7 @@ def _zeros_of(x: Tensor) -> Tensor:
 
 
 def _without(x: Tensor, at: Tensor) -> Tensor:
-    return x.clone().put_(at, x.new_zeros(len(at))) if len(at) else x
+    return put_at(x.clone(), at, x.new_zeros(len(at))) if len(at) else x
 
 
 def _sum(x: Tensor, dim: int) -> Tensor:
