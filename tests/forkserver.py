@@ -39,6 +39,12 @@ def serve(path, modules):
             load(modules)
             with listener.accept()[0] as connection, connection.makefile("rw") as file:
                 task = json.loads(file.readline())
+                if isinstance(task, dict) and task.get("adopted"):
+                    if fork_for_adoption():
+                        redirect(task["streams"])
+                        file.write(f"{os.getpid()}\n")
+                        return task | {"streams": []}
+                    continue
                 answer = status(task) if isinstance(task, int) else os.fork()
                 if not isinstance(task, int) and not answer:
                     return task
@@ -60,19 +66,42 @@ def status(pid):
     return os.waitstatus_to_exitcode(found) if ended else None
 
 
+def fork_for_adoption():
+    """Fork, and return whether this is the new process, once it is a child of the process that adopts orphans."""
+    first = os.fork()
+    if first:
+        os.waitpid(first, 0)
+        return False
+    parent = os.getpid()
+    if os.fork():
+        os._exit(0)
+    while os.getppid() == parent:
+        time.sleep(0.001)
+    return True
+
+
+def redirect(streams):
+    """Put files in the place of the standard streams."""
+    for descriptor, path in enumerate(streams):
+        opened = os.open(path, os.O_RDONLY if not descriptor else os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+
+
 def become(task):
     """Run ``python arguments`` in this process, in a session of its own."""
     os.setsid()
     os.chdir(task["folder"])
     os.environ.clear()
     os.environ.update(task["environment"])
-    for descriptor, path in enumerate(task["streams"]):
-        os.dup2(os.open(path, os.O_RDONLY if not descriptor else os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
+    redirect(task["streams"])
     if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:  # PyTorch read this variable when it was loaded
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    first, *others = task["arguments"]
+    safe_path = task["arguments"][0] == "-P"
+    first, *others = task["arguments"][safe_path:]
     paths = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one]
-    sys.path[:0] = [os.path.dirname(first) if not first.startswith("-") else "", *map(os.path.abspath, paths)]
+    folder = os.path.dirname(first) if not first.startswith("-") else ""
+    sys.path[:0] = [*([] if safe_path else [folder]), *map(os.path.abspath, paths)]
     if first == "-c":
         sys.argv = ["-c", *others[1:]]
         main = sys.modules["__main__"] = types.ModuleType("__main__")
@@ -160,7 +189,18 @@ def ask(server, question):
 
 @contextlib.contextmanager
 def servers(**modules):
-    """Run a server for each name, which loads its modules at the first request."""
+    """Run a server for each name, which loads its modules at the first request; processes find them by a variable."""
+    with server_folder(**modules) as folder:
+        os.environ[SERVERS] = folder
+        try:
+            yield
+        finally:
+            del os.environ[SERVERS]
+
+
+@contextlib.contextmanager
+def server_folder(**modules):
+    """Run a server for each name; in the folder are their sockets."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         # With more threads, NumPy would start some before the fork.
         env = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
@@ -171,11 +211,9 @@ def servers(**modules):
         while not all(os.path.exists(f"{folder}/{name}") for name in modules):
             assert all(one.poll() is None for one in running), "a server has ended"
             time.sleep(0.005)
-        os.environ[SERVERS] = folder
         try:
-            yield
+            yield folder
         finally:
-            del os.environ[SERVERS]
             for one in running:
                 one.stdin.close()
                 one.wait()

@@ -15,7 +15,7 @@ PAGE = (DOCS / "studies" / "ci.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def page(run_page):
+def page(run_page, forked_workers):
     return run_page("studies/ci.md")[0]
 
 

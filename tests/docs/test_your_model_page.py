@@ -14,7 +14,7 @@ PAGE = (DOCS / "studies" / "your_model.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def page(run_page):
+def page(run_page, forked_workers):
     return run_page("studies/your_model.md")
 
 

@@ -9,11 +9,11 @@ import pytest
 
 import seqlight as sl
 from seqlight.studies import Study
+from seqlight.studies.workers import worker
 from study_implementations import Net
 from unruly_implementations import UNRULY
 
 X = sl.random_one_hot((3, 4, 20), random_state=0)
-MARK = "STUDY_OF_UNRULY_PEERS"
 # In this order: what comes after a harm shows whether it was one.
 BEHAVIOURS = {
     "forks_and_exits": "crashed",
@@ -34,12 +34,23 @@ BEHAVIOURS = {
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory):
+def started():
+    """The workers that the study starts."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory, started):
     """A study into a folder of a relative path, its cells by model, and how long it took."""
     models = {name: Net(seed, name).eval() for seed, name in enumerate(BEHAVIOURS)}
     settings = {"dtypes": ["float64"], "n_references": 2, "threads": 1, "audit": False}
     with contextlib.chdir(tmp_path_factory.mktemp("study")), pytest.MonkeyPatch.context() as patch:
-        patch.setenv(MARK, str(os.getpid()))
+        start_process = worker.subprocess.Popen
+        patch.setattr(
+            worker.subprocess,
+            "Popen",
+            lambda *args, **more: started.append(start_process(*args, **more)) or started[-1],
+        )
         start = time.monotonic()
         found = Study(models, X, implementations=[UNRULY], time_limit=20, memory_limit=1500, **settings).run(
             "out", verbose=False
@@ -64,9 +75,12 @@ def test_a_crash_is_seen_at_once_though_a_child_lives(cells):
     assert cells["took"].iloc[0] < 120
 
 
-def test_no_process_is_left(cells):
+@pytest.mark.usefixtures("cells")
+def test_no_process_is_left(started):
+    sessions = {one.pid for one in started}  # each worker leads one, and no implementation leaves it
+    assert len(sessions) > 3
     left = []
-    for one in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            left += [one.pid] * (one.environ().get(MARK) == str(os.getpid()) and one.pid != os.getpid())
+    for pid in psutil.pids():
+        with contextlib.suppress(OSError):
+            left += [pid] * (os.getsid(pid) in sessions)
     assert left == []
