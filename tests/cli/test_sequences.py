@@ -194,6 +194,10 @@ def test_a_compressed_genome(tmp_path, pack, monkeypatch):
     found = open_sequences(tmp_path / "one.bed", path)
     assert torch.equal(rows(found), rows(open_sequences(tmp_path / "one.bed", tmp_path / "toy.fa")))
     monkeypatch.setattr(sequences, "MOST_UNPACKED", path.stat().st_size - 1)
+    if pack == "bgzip":
+        found = open_sequences(tmp_path / "one.bed", path)
+        assert torch.equal(rows(found), rows(open_sequences(tmp_path / "one.bed", tmp_path / "toy.fa")))
+        return
     with pytest.raises(sl.InputError, match=r"toy\.fa\.gz is compressed: windows are read from anywhere in it"):
         open_sequences(tmp_path / "one.bed", path)
 

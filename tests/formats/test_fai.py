@@ -209,7 +209,7 @@ def test_empty_records_and_lines(tmp_path, text):
 
 
 @pytest.mark.reliability(
-    "FASTA files", "a file compressed by bgzip or gzip, whatever its name", "an error with the command that unpacks it"
+    "FASTA files", "a file compressed by gzip, whatever its name", "an error with the command that unpacks it"
 )
 @pytest.mark.parametrize("name", ["a.fa.gz", "a b.fa.bgz", "a.fa"])
 def test_the_command_that_is_named_unpacks(tmp_path, name):

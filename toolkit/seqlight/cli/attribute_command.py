@@ -63,7 +63,7 @@ def attribute_command(
         shuffled: Attribute shuffled sequences in place of those of the data, a control for seqlight seqlets --fdr.
         pairs: Pairs of a sequence and a reference that go through the model at a time, which limits the memory of each
             device; auto is 32 on the CPU, and what fits into the memory of a GPU.
-        genome: FASTA file of the genome, for regions.
+        genome: FASTA file of the genome, plain or by bgzip, for regions.
         window: Positions around the summit or centre of each region; by default the regions themselves.
         alphabet: DNA, RNA, protein, or the letters in the order of the rows.
         inputs: Number of arrays of the .npz that the model takes, X first.

@@ -50,7 +50,7 @@ def audit_command(
         module: Part of the class to take, such as net of a LightningModule.
         init_args: Arguments of the class, such as width=64.
         trusted: Allow the checkpoint to run code when it is loaded; only for a file that you trust.
-        genome: FASTA file of the genome, for regions.
+        genome: FASTA file of the genome, plain or by bgzip, for regions.
         window: Positions around the summit or centre of each region; by default the regions themselves.
         alphabet: DNA, RNA, protein, or the letters in the order of the rows.
         inputs: Number of arrays of the .npz that the model takes, X first.

@@ -43,7 +43,7 @@ def predict_command(
             .npy, or as .npz with X and more inputs. In YAML also class_path and init_args of a Dataset.
         out: Folder for the results, which seqlight.open_results reads. Nothing is written elsewhere.
         target: What of the output to keep: a column, or a target by name, such as counts; by default all of it.
-        genome: FASTA file of the genome, for regions.
+        genome: FASTA file of the genome, plain or by bgzip, for regions.
         window: Positions around the summit or centre of each region; by default the regions themselves.
         alphabet: DNA, RNA, protein, or the letters in the order of the rows.
         inputs: Number of arrays of the .npz that the model takes, X first.

@@ -24,8 +24,8 @@ def open_sequences(
         One-hot arrays (npy; npz with one array, or with X and more), records (FASTA, plain or compressed by gzip or
         bgzip), or regions (BED, narrowPeak, also compressed), which need `genome`.
     genome : path, optional
-        The FASTA file that regions are cut from; a compressed one is unpacked into memory, unless it is large. No
-        index is written beside it.
+        The FASTA file that regions are cut from. A compressed one is unpacked into memory, unless it is large: then
+        parts of it are unpacked if bgzip compressed it. No index is written beside it.
     window : int, optional
         Positions around the summit or centre of each region, or of each record, which is filled up with N. By default
         regions and records as they are, which must then have one length.

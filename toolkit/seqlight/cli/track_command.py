@@ -46,7 +46,7 @@ def track_command(
     Args:
         model: Class of the model, package.module.Class or path/to/file.py:Class; null if a trusted checkpoint holds all
             of it.
-        genome: FASTA file of the genome. Nothing is written beside it.
+        genome: FASTA file of the genome, plain or by bgzip. Nothing is written beside it.
         window: Positions that the model takes.
         out: Folder for attributions.bw, or predictions.bw, and for the results it is made of.
         regions: BED or narrowPeak file of what to cover; by default whole chromosomes. Regions that overlap are joined.

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 from seqlight.errors import InputError
+from seqlight.files.bgzip import LAST_BLOCK, is_bgzip
 from seqlight.files.paths import existing_file
 
 GZIP = b"\x1f\x8b"
@@ -21,10 +22,6 @@ _WIDE = {
     b"\xfe\xff": "UTF-16",
 }
 _PACKED = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-# The empty last block of a file that bgzip wrote (the BGZF format, 4.1.2 in the specification of SAM).
-_LAST_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-# Where a gzip header has its flags, the flag for an extra field, and where the name of bgzip's field is.
-_FLAGS, _EXTRA, _NAME = 3, 4, slice(12, 14)
 # How many bytes are looked at to tell whether they are text.
 _START = 4096
 
@@ -109,7 +106,7 @@ def _unpacked(path: Path, content: bytes) -> bytes:
         raise InputError(f"{path} is a gzip file without its end: copy or download it again.") from None
     except (OSError, zlib.error) as error:
         raise InputError(f"{path} is a damaged gzip file ({error}): copy or download it again.") from None
-    if content[_FLAGS] & _EXTRA and content[_NAME] == b"BC" and not content.endswith(_LAST_BLOCK):
+    if is_bgzip(content) and not content.endswith(LAST_BLOCK):
         raise InputError(
             f"{path} lacks the last block that bgzip writes: copy it again, or unpack it if it is complete."
         )

@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 
 from seqlight.errors import InputError
 from seqlight.files.atomic import atomic_write
+from seqlight.files.bgzip import BgzipText
 from seqlight.files.paths import existing_file
 from seqlight.files.stamp import FileStamp
 from seqlight.files.text import BYTE_ORDER_MARK, GZIP, read_text, require_text_bytes
-from seqlight.formats.fasta_index import NEWLINE, RETURN, FastaIndex, build_index, header_name, scan_fasta
+from seqlight.formats.fasta_index import NEWLINE, RETURN, FastaIndex, build_index, header_name, scan_fasta, scan_text
 
 # How many bytes of a line are looked at, and how many of a file to tell what it is.
 _LINE, _START = 2**16, 4096
 
 
-def load_fasta_index(path: str | os.PathLike[str], *, write: bool = True) -> FastaIndex:
+def load_fasta_index(
+    path: str | os.PathLike[str], *, write: bool = True, packed: BgzipText | None = None
+) -> FastaIndex:
     """Return the index of a FASTA file, made anew where there is none, or one older than the file.
 
     A new index is written beside the file as ``<path>.fai`` if the folder allows it. An index beside it that lacks
@@ -31,9 +34,11 @@ def load_fasta_index(path: str | os.PathLike[str], *, write: bool = True) -> Fas
     Parameters
     ----------
     path : str or path
-        A FASTA file that is not compressed.
+        A FASTA file that is not compressed, or by bgzip.
     write : bool
         Whether to write a new index beside the file.
+    packed : BgzipText, optional
+        Its text, if it is compressed by bgzip; the index is that of this text.
 
     Returns
     -------
@@ -42,18 +47,20 @@ def load_fasta_index(path: str | os.PathLike[str], *, write: bool = True) -> Fas
     Raises
     ------
     InputError
-        If there is no such file, it is compressed, has lines of different lengths in one sequence or a name
+        If there is no such file, it is compressed by gzip, has lines of different lengths in one sequence or a name
         twice, changes while it is read, or the index beside it is that of another file.
     """
     fasta = existing_file(path, "a FASTA file")
     index = Path(f"{fasta}.fai")
-    _require_plain(fasta)
+    _require_fasta(fasta, packed)
     stamp = FileStamp.from_path(fasta)
     is_recent = index.is_file() and index.stat().st_mtime_ns >= stamp.time
-    found = _check(_parse(index, fasta, stamp.size), fasta, index) if is_recent else None
-    if found is not None:
-        return found
-    made = scan_fasta(fasta)
+    if is_recent:
+        known = _parse(index, fasta, stamp.size if packed is None else len(packed))
+        found = _check(known, fasta, index) if packed is None else _check_packed(known, packed, index)
+        if found is not None:
+            return found
+    made = scan_fasta(fasta) if packed is None else scan_text(packed, fasta)
     stamp.require_unchanged()
     if is_recent or not write:
         return made
@@ -63,13 +70,18 @@ def load_fasta_index(path: str | os.PathLike[str], *, write: bool = True) -> Fas
     return made
 
 
-def _require_plain(fasta: Path) -> None:
-    with fasta.open("rb") as file:
-        start = file.read(_START)
+def _require_fasta(fasta: Path, packed: BgzipText | None) -> None:
+    if packed is None:
+        with fasta.open("rb") as file:
+            start = file.read(_START)
+    else:
+        start = packed[:_START].tobytes()
     if start.startswith(GZIP):
+        if packed is not None:
+            raise InputError(f"{fasta} is compressed twice: unpack it once.")
         raise InputError(
-            f"{fasta} is compressed: windows are read from anywhere in it, so run {_unpack_command(fasta)} (for bgzip "
-            "too) and give the result."
+            f"{fasta} is compressed: windows are read from anywhere in it, which bgzip allows and gzip does not, so "
+            f"run {_unpack_command(fasta)} and give the result."
         )
     require_text_bytes(fasta, start, "a FASTA file")
     if not start.removeprefix(BYTE_ORDER_MARK).startswith(b">"):
@@ -116,8 +128,39 @@ def _check(index: FastaIndex, fasta: Path, path: Path) -> FastaIndex | None:
         fits = _lies_inside(index, len(text)) and _has_ends(index, fasta)
         headers = _headers(index, text) if fits else None
         if headers is None:
-            raise InputError(f"{path} is not the index of {fasta}: delete it, and it is made anew.")
+            raise _of_another(path, fasta)
         return index if _is_whole(index, text, headers) else None
+
+
+def _check_packed(index: FastaIndex, text: BgzipText, path: Path) -> FastaIndex | None:
+    """Return the index as :func:`_check` does, of a text of which only the ends of its records are unpacked."""
+    if not _lies_inside(index, len(text)):
+        raise _of_another(path, text.path)
+    behind, is_whole = 0, True
+    for name, *numbers, end in zip(*index, _ends(index).tolist(), strict=True):
+        size, offset, bases, width = map(int, numbers)
+        between = text[max(behind, offset - _LINE) : offset].tobytes()
+        start = between.rfind(b"\n", 0, len(between) - 1) + 1
+        header = between[start:].removeprefix(BYTE_ORDER_MARK)
+        named = header.startswith(b">") and header_name(header[1:]) == name
+        if not named or (size and not _has_lines(text, offset, end, min(bases, size), width if size > bases else 0)):
+            raise _of_another(path, text.path)
+        is_whole &= offset - behind <= _LINE and not between[:start].strip(b"\r\n")
+        behind = end
+    rest = text[behind : behind + _LINE].tobytes()
+    return index if is_whole and len(rest) < _LINE and not rest.strip(b"\r\n") else None
+
+
+def _has_lines(text: BgzipText, offset: int, end: int, bases: int, width: int) -> bool:
+    """Return whether the first line of a sequence has so many letters, and it ends with a letter and a line end."""
+    first = text[offset : offset + min(bases, _LINE)].tobytes()
+    last = text[end - 1 : end + 1].tobytes()
+    ends_line = not width or text[offset + width - 1] == NEWLINE
+    return b"\n" not in first and ends_line and last[0] > RETURN and last[1:] in (b"", b"\n", b"\r")
+
+
+def _of_another(path: Path, fasta: Path) -> InputError:
+    return InputError(f"{path} is not the index of {fasta}: delete it, and it is made anew.")
 
 
 def _ends(index: FastaIndex) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.errors import InputError
+from seqlight.files.bgzip import LAST_BLOCK, BgzipText, is_bgzip
 from seqlight.files.digests import digest_of_file
 from seqlight.files.paths import existing_file
 from seqlight.files.stamp import FileStamp
@@ -21,6 +22,7 @@ from seqlight.files.text import GZIP, read_text
 from seqlight.formats.fai import load_fasta_index
 from seqlight.formats.fasta_index import CHUNK, FastaIndex, UnevenLines, build_index, header_name
 from seqlight.formats.fasta_windows import STRANGE, cut_windows
+from seqlight.formats.packed_windows import cut_packed_windows
 from seqlight.sequence.alphabets import DNA, Alphabet, byte_codes
 
 WANTED = "a FASTA file"
@@ -29,8 +31,9 @@ WANTED = "a FASTA file"
 class FastaFile:
     r"""The records of a FASTA file, of which parts are cut in one-hot form.
 
-    The file is mapped into memory, so that only what is cut is read. With `unpack`, one that is compressed, or whose
-    lines have different lengths, is read into memory instead. It can be pickled, and used in forked and spawned
+    The file is mapped into memory, so that only what is cut is read; of one that bgzip compressed, only the blocks in
+    which that lies are unpacked. With `unpack`, one that is compressed, or whose lines have different lengths, is read
+    into memory instead. It can be pickled, and used in forked and spawned
     processes: each opens the file for itself. The file must not change meanwhile, which is checked before it is read.
 
     Parameters
@@ -71,13 +74,15 @@ class FastaFile:
         self._stamp = FileStamp.from_path(self.path)
         self._text: NDArray[np.uint8] | None = None
         self._unpacked = unpack and is_compressed(self.path)
+        self._packed: BgzipText | None = None
         if not self._unpacked:
+            self._packed = BgzipText(self.path) if is_compressed(self.path, by_bgzip=True) else None
             try:
-                self._index: FastaIndex = load_fasta_index(self.path, write=write_index)
+                self._index: FastaIndex = load_fasta_index(self.path, write=write_index, packed=self._packed)
             except UnevenLines:
                 if not unpack:
                     raise
-                self._unpacked = True
+                self._unpacked, self._packed = True, None
         if self._unpacked:
             self._index, self._text = _unpack(self.path)
         self._stamp.require_unchanged()
@@ -128,7 +133,8 @@ class FastaFile:
             places[:, column] = field[rows]
         places[:, 4], places[:, 5] = start, turned
         out = torch.empty((len(rows), len(self.alphabet.letters), length), dtype=dtype, device="cpu")
-        found = cut_windows(self._map(), places, _tables(self.alphabet), out)
+        text, cut = self._map(), cut_windows if self._packed is None else cut_packed_windows
+        found = cut(text, places, _tables(self.alphabet), out)
         if found >= 0:
             row, position = divmod(found, length)
             raise self._strange(int(rows[row]), int(start[row]) + position)
@@ -165,11 +171,15 @@ class FastaFile:
 
     def release(self) -> None:
         """Give back the memory of what was read, which is read again when it is needed."""
+        if self._packed is not None:
+            self._packed.release()
         if not self._unpacked:
             self._text = None
 
-    def _map(self) -> NDArray[np.uint8]:
+    def _map(self) -> Any:
         self._stamp.require_unchanged()
+        if self._packed is not None:
+            return self._packed
         if self._text is None:
             self._text = (
                 _unpack(Path(self._stamp.path))[1]
@@ -199,10 +209,11 @@ class FastaFile:
         return self.__dict__ | {"_text": None}
 
 
-def is_compressed(path: Path) -> bool:
-    """Return whether a file begins like one of gzip, or of bgzip."""
+def is_compressed(path: Path, by_bgzip: bool = False) -> bool:
+    """Return whether a file begins like one of gzip, or of bgzip; or like one of bgzip."""
     with path.open("rb") as file:
-        return file.read(len(GZIP)) == GZIP
+        start = file.read(len(LAST_BLOCK))
+    return is_bgzip(start) if by_bgzip else start.startswith(GZIP)
 
 
 def _expected(alphabet: Alphabet) -> str:

@@ -7,14 +7,17 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError
+from seqlight.files.bgzip import BgzipText
 from seqlight.files.text import BYTE_ORDER_MARK
 
+# The bytes of a file, mapped into memory, or unpacked where they are read.
+Text: TypeAlias = NDArray[np.uint8] | BgzipText
 # Bytes that are searched at once.
 CHUNK = 2**24
 NEWLINE, RETURN = 10, 13
@@ -74,7 +77,11 @@ def scan_fasta(path: str | os.PathLike[str]) -> FastaIndex:
     """
     file = Path(path)
     # As a plain array, of which parts are taken several times as fast as of a map.
-    text = np.memmap(file, np.uint8, mode="r").view(np.ndarray)
+    return scan_text(np.memmap(file, np.uint8, mode="r").view(np.ndarray), file)
+
+
+def scan_text(text: Text, file: Path) -> FastaIndex:
+    """Return the index of the text of a file, as :func:`scan_fasta` does."""
     headers, released = list(_headers(text)), 0
     names: list[str] = []
     numbers: list[tuple[int, ...]] = []
@@ -112,19 +119,21 @@ def header_name(header: bytes) -> str:
     return words[0].decode("utf-8", "replace") if words and header.startswith(words[0]) else ""
 
 
-def release_pages(text: NDArray[np.uint8]) -> None:
+def release_pages(text: Text) -> None:
     """Give back the memory of what was read of a mapped file: where it is read again, the system maps it again."""
+    if isinstance(text, BgzipText):
+        return  # which keeps little
     mapped = getattr(text, "_mmap", getattr(text.base, "_mmap", text.base))
     if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def _mark(text: NDArray[np.uint8], begin: int) -> bytes:
+def _mark(text: Text, begin: int) -> bytes:
     """Return the byte-order mark at the beginning of a line, or b""."""
     return BYTE_ORDER_MARK if text[begin : begin + len(BYTE_ORDER_MARK)].tobytes() == BYTE_ORDER_MARK else b""
 
 
-def _headers(text: NDArray[np.uint8]) -> Iterator[int]:
+def _headers(text: Text) -> Iterator[int]:
     """Yield where lines begin with ">", maybe behind a byte-order mark, as in files that were joined."""
     yield 0
     marked = b"\n" + BYTE_ORDER_MARK + b">"
@@ -145,7 +154,7 @@ def _places(chunk: bytes, what: bytes) -> Iterator[int]:
         at = chunk.find(what, at + 1)
 
 
-def _line_end(text: NDArray[np.uint8], begin: int, end: int) -> int:
+def _line_end(text: Text, begin: int, end: int) -> int:
     """Return where the first newline is, or `end` if there is none."""
     for start in range(begin, end, CHUNK):
         at = text[start : min(start + CHUNK, end)].tobytes().find(b"\n")
@@ -154,7 +163,7 @@ def _line_end(text: NDArray[np.uint8], begin: int, end: int) -> int:
     return end
 
 
-def _lines(text: NDArray[np.uint8], begin: int, end: int) -> tuple[int, ...] | None:
+def _lines(text: Text, begin: int, end: int) -> tuple[int, ...] | None:
     """Return size, offset, bases and width of a sequence; None if its lines differ in length."""
     while end > begin and text[end - 1] in (NEWLINE, RETURN):
         end -= 1

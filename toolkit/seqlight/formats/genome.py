@@ -21,7 +21,7 @@ from seqlight.sequence.loci import Loci, as_loci
 class Genome(FastaFile):
     r"""A genome in a FASTA file, from which windows are cut in one-hot form; upper and lower case are the same.
 
-    The file is mapped into memory, so only the requested windows are read. A genome can be pickled, and used in forked
+    The file is mapped into memory, so only the requested windows are read; it may be compressed by bgzip. A genome can be pickled, and used in forked
     and spawned processes: each maps the file for itself. The file must not change meanwhile, which is checked before
     windows are cut.
 
@@ -32,7 +32,8 @@ class Genome(FastaFile):
     write_index : bool
         Whether a new index is also written beside the file, where the folder allows it.
     unpack : bool
-        Whether a file that is compressed, by gzip or bgzip, may be unpacked into memory, in each process.
+        Whether a file that is compressed, by gzip or bgzip, may be unpacked into memory, in each process. Without it,
+        one of gzip is refused, and of one of bgzip those blocks are unpacked that hold the windows.
 
     Raises
     ------
