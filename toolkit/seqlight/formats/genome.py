@@ -21,9 +21,9 @@ from seqlight.sequence.loci import Loci, as_loci
 class Genome(FastaFile):
     r"""A genome in a FASTA file, from which windows are cut in one-hot form; upper and lower case are the same.
 
-    The file is mapped into memory, so only the requested windows are read; it may be compressed by bgzip. A genome can be pickled, and used in forked
-    and spawned processes: each maps the file for itself. The file must not change meanwhile, which is checked before
-    windows are cut.
+    The file is mapped into memory, so only the requested windows are read; it may be compressed by bgzip. A genome can
+    be pickled, and used in forked and spawned processes: each maps the file for itself. The file must not change
+    meanwhile, which is checked before windows are cut.
 
     Parameters
     ----------
