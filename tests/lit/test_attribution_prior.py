@@ -87,6 +87,34 @@ def test_a_step_of_the_module_computes_nothing_twice(X, monkeypatch):
     torch.testing.assert_close(loss, expected)
 
 
+class Centred(nn.Module):
+    """Writes to its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = network()
+
+    def forward(self, x):
+        x -= 0.25
+        return self.layers(x)
+
+
+@pytest.mark.reliability(
+    "Attributions to train with",
+    "a model that writes to its input, trained on float sequences with several priors",
+    "each prior has the attributions of the sequences as they are in the data",
+)
+def test_each_prior_has_the_sequences_of_the_data(X, monkeypatch):
+    torch.manual_seed(0)
+    terms, rows = {}, X.float()
+    module = TrainModule(Centred(), priors=dict.fromkeys("ab", PRIOR))
+    monkeypatch.setattr(module, "log", lambda name, value, **_: terms.update({name: value.detach()}))
+    module.training_step((rows, torch.zeros(16)), 0)
+    assert torch.equal(rows, X)
+    expected = PRIOR(module.model, X).detach()
+    torch.testing.assert_close([terms["train_a"], terms["train_b"]], [expected, expected])
+
+
 def test_any_module_can_use_it_in_one_line(X):
     class Mine(L.LightningModule):
         def __init__(self):

@@ -247,3 +247,65 @@ def test_what_is_drawn_in_the_forward_is_drawn_again(X):
 
     torch.manual_seed(0)
     assert check(Written(body).double(), X) == 1
+
+
+def written(write, rest=lambda self, h: h):
+    """Return a module whose body writes where it may, in training or not, behind what others have seen of it."""
+
+    def body(self, h):
+        y = torch.tanh(h - self.places) + self.mu
+        y = write(self, y) if write is not None else y
+        return rest(self, y)
+
+    return Written(body)
+
+
+def in_evaluation(write):
+    """Return a function that writes to a tensor in evaluation alone, where it is what the loss has, too."""
+    return lambda self, y: y if self.training else write(y)
+
+
+def in_training(write):
+    """Return a function that changes a module after its forward pass in training."""
+
+    def changed(self, y):
+        if self.training:
+            write(self)
+        return y
+
+    return changed
+
+
+def filled(self, y):
+    self.places.fill_(1.0 if self.training else 3.0)
+    return y * self.places
+
+
+def new_places(self):
+    self.places.data = 2 * self.places + 1
+
+
+# What is written to, by means that a version of a tensor tells of, and by such that it does not tell of.
+WRITERS = {
+    "relu behind dropout": lambda self, y: F.relu(F.dropout(y, 0.5, self.training), inplace=True),
+    "a sum behind dropout": lambda self, y: F.dropout(y, 0.5, self.training).add_(self.mu),
+    "a view": in_evaluation(lambda y: y.flatten(1)[:, 0].mul_(2).sum() + y),
+    "by out=": in_evaluation(lambda y: y + torch.no_grad()(torch.mul)(y, 2, out=y).detach()),
+    "a buffer in each pass": filled,
+    "a buffer by .data": in_training(lambda self: self.places.data.mul_(2).add_(1)),
+    "a buffer's .data": in_training(new_places),
+    "a buffer by numpy": in_training(lambda self: self.places.numpy().__iadd__(1)),
+    "a weight by .data": in_training(lambda self: self.first.weight.data.mul_(0.5)),
+}
+
+
+@pytest.mark.reliability(
+    "Attributions to train with",
+    "models that write in place to what the loss has computed, or to buffers and weights behind autograd's back",
+    "the prior computes that again: value and gradients are those without a record",
+)
+@pytest.mark.filterwarnings("ignore::seqlight.errors.ConvergenceWarning")  # of what is detached
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_is_written_to_is_not_taken_over(X, name):
+    torch.manual_seed(0)
+    check(written(WRITERS[name]).double().train(), X)

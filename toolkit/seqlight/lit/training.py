@@ -151,7 +151,7 @@ class TrainModule(L.LightningModule):
     def _loss(self, batch: tuple[Tensor, Any], record: ForwardRecord | None = None) -> tuple[Tensor, Any]:
         X, y = _require_pair(batch)
         with record or contextlib.nullcontext():
-            output = self(X)
+            output = self(X if record is None else X.clone())  # a model may write to it, and priors want it, too
         if isinstance(output, Tensor) and isinstance(y, Tensor):
             # A model with a single output has one more dimension than labels of a single number.
             output = output.squeeze(-1) if output.ndim == y.ndim + 1 and output.shape[-1] == 1 else output

@@ -219,6 +219,8 @@ class DifferentiableSequenceMode(DifferentiableMode):
         self.known = known
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.known is not None:
+            self.known.prepare(func, args, kwargs or {})
         y = super().__torch_function__(func, types, args, kwargs)
         if self.known is not None and torch.is_grad_enabled():
             self.known.follow(func, args, kwargs or {}, y)

@@ -21,9 +21,16 @@ from torch.overrides import TorchFunctionMode
 from seqlight.attribution.calls.function_bodies import open_body
 from seqlight.attribution.calls.leaves import flatten_arguments, tensors_in
 from seqlight.attribution.engine.visibility import is_compiled
+from seqlight.attribution.rules.operation_names import writes_in_place
 
 # A function of PyTorch that is told whether it is in training: most calls inside are the same in both cases.
 _OPENED = {F.multi_head_attention_forward: open_body(F.multi_head_attention_forward)}
+# What hands out the memory of a tensor: what is written there afterwards, the version of the tensor does not tell.
+_EXPOSING = frozenset("numpy __array__ data_ptr storage untyped_storage __dlpack__".split())
+
+
+class KnownIsWritten(Exception):
+    """The pass of the sequences writes in place to what the forward pass of the loss has computed."""
 
 
 @dataclass
@@ -89,6 +96,7 @@ class ForwardRecord(TorchFunctionMode):
         super().__init__()
         self.is_off = is_compiled(model)  # a mode would be compiled into it
         self._calls: dict[Any, list[_Recorded]] = defaultdict(list)
+        self._exposed: list[Tensor] = []  # kept, so that their memory is nobody else's
 
     def __enter__(self) -> ForwardRecord:
         if not self.is_off:
@@ -106,6 +114,8 @@ class ForwardRecord(TorchFunctionMode):
         else:
             with self:
                 y = body(*args, **kwargs)
+        if exposes(func):
+            self._exposed.append(args[0])
         if torch.is_grad_enabled() and not _casts(y):
             recorded = _Recorded.of(args, kwargs, y)
             if recorded is not None:
@@ -140,8 +150,14 @@ class ForwardRecord(TorchFunctionMode):
         """Return what a call returned with these arguments, flattened; None if it was not made."""
         for one in self._calls.get(func, ()):
             if _is_same(leaves, one.leaves) and one.structure == structure and one.is_untouched():
-                return one.result
+                return None if self._exposed and self._is_exposed(one) else one.result
         return None
+
+    def _is_exposed(self, call: _Recorded) -> bool:
+        """Return whether a tensor of a call may have been written to without a new version."""
+        places = {memory_of(one) for one in self._exposed}
+        tensors = [*(one for one in call.leaves if isinstance(one, Tensor)), *call.tensors]
+        return any(memory_of(one) in places or any(one is other for other in self._exposed) for one in tensors)
 
 
 class KnownCalls:
@@ -158,9 +174,10 @@ class KnownCalls:
 
     def __init__(self, record: ForwardRecord, given: Tensor, copies: Iterable[tuple[Tensor, Tensor]]) -> None:
         self._record, self._given = record, given
-        # By id, with the tensor itself, so that no id is used again.
-        self._originals = {id(one): (one, original) for one, original in copies}
+        # By id, with the tensor itself, so that no id is used again, and its version: a copy may be written to.
+        self._originals = {id(one): (one, original, one._version) for one, original in copies}
         self._inputs = set[int]()
+        self._handed_out = set[int]()
 
     def begin(self, x: Tensor) -> None:
         """Note that `x` is the input of the pass."""
@@ -180,7 +197,21 @@ class KnownCalls:
         if not inputs and any(id(one) in self._inputs for one in leaves):
             return None
         found = self._find(leaves, structure, func)
-        return found if any(one.requires_grad for one in tensors_in(found)) else None
+        tensors = tensors_in(found)
+        if not any(one.requires_grad for one in tensors):
+            return None
+        self._handed_out.update(map(memory_of, tensors))
+        return found
+
+    def prepare(self, func: Any, args: Any, kwargs: Any) -> None:
+        """Raise KnownIsWritten if a call that is about to be made may write to a result that the loss has, too."""
+        if not self._handed_out:
+            return
+        writes = exposes(func) or kwargs.get("inplace") or writes_in_place(getattr(func, "__name__", ""))
+        written = [*args[:1], kwargs.get("input")] if writes else []
+        for one in (*written, kwargs.get("out")):
+            if isinstance(one, Tensor) and memory_of(one) in self._handed_out:
+                raise KnownIsWritten
 
     def follow(self, func: Any, args: Any, kwargs: Any, y: Any) -> None:
         """Note that `y`, the result of a call, is an input too, if it is known and has no gradient in the record."""
@@ -191,12 +222,38 @@ class KnownCalls:
                 self._note(y, found)
 
     def _note(self, x: Tensor, original: Tensor) -> None:
-        self._originals[id(x)] = x, original
+        self._originals[id(x)] = x, original, x._version
         self._inputs.add(id(x))
 
     def _find(self, leaves: list[Any], structure: Any, func: Any) -> Any:
-        originals = [self._originals[id(one)][1] if id(one) in self._originals else one for one in leaves]
-        return self._record.find(func, originals, structure)
+        return self._record.find(func, [self._original(one) for one in leaves], structure)
+
+    def _original(self, leaf: Any) -> Any:
+        """Return the tensor of the record that a tensor is a copy of; itself, if it is none any more."""
+        copy, original, version = self._originals.get(id(leaf), (None, None, 0))
+        return leaf if copy is None or copy._version != version else original
+
+
+def exposes(func: Any) -> bool:
+    """Return whether a call makes it possible to write to its first argument without a new version of it.
+
+    Examples
+    --------
+    >>> exposes(Tensor.data.__get__), exposes(Tensor.numpy), exposes(Tensor.shape.__get__)
+    (True, True, False)
+    """
+    name = getattr(func, "__name__", "")
+    if name in ("__get__", "__set__"):
+        return getattr(getattr(func, "__self__", None), "__name__", "") == "data"
+    return name in _EXPOSING
+
+
+def memory_of(x: Tensor) -> int:
+    """Return where the memory of a tensor begins, which its views share; its id, if it has none of its own."""
+    try:
+        return x.untyped_storage().data_ptr() or id(x)
+    except (NotImplementedError, RuntimeError):
+        return id(x)
 
 
 def _is_same(leaves: list[Any], others: list[Any]) -> bool:

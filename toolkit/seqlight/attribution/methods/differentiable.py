@@ -17,7 +17,7 @@ from seqlight.attribution.engine.differentiable_modes import (
     DifferentiableSequenceMode,
 )
 from seqlight.attribution.engine.error_context import add_module_name
-from seqlight.attribution.engine.forward_record import ForwardRecord, KnownCalls
+from seqlight.attribution.engine.forward_record import ForwardRecord, KnownIsWritten
 from seqlight.attribution.engine.modes import require_same_call
 from seqlight.attribution.engine.switches import Phase
 from seqlight.attribution.engine.visibility import make_visible, refuse_hidden, refuse_quantised
@@ -160,9 +160,9 @@ def attributions_and_outputs(
         drawn = References(references, X.detach(), n, random_state).draw(0, len(X))
     x, pairs = X.to(device, dtype), drawn.to(device, dtype)
     given = [one.to(device, dtype if one.is_floating_point() else None) for one in further]
-    with _lent(model, device) as copies, torch.enable_grad():
-        known = None if record is None or x.requires_grad else record.known(x, copies)
-        multipliers, outputs, block = _multipliers_of_pairs(model, x, pairs, given, targets, known)
+    with _lent(model, device), torch.enable_grad():
+        usable = None if x.requires_grad else record
+        multipliers, outputs, block = _multipliers_of_pairs(model, x, pairs, given, targets, usable)
     check = ConvergenceCheck(WARNING_THRESHOLD)
     check.add(block)
     check.warn_if_incomplete()
@@ -176,14 +176,17 @@ def attributions_and_outputs(
 
 
 def _multipliers_of_pairs(
-    model: nn.Module, x: Tensor, pairs: Tensor, args: Sequence[Tensor], targets: Targets, known: KnownCalls | None
+    model: nn.Module, x: Tensor, pairs: Tensor, args: Sequence[Tensor], targets: Targets, record: ForwardRecord | None
 ) -> tuple[Tensor, Any, Block]:
     """Return multipliers, (sequences, targets, references, ...), and outputs, in the graph; and a block without one."""
     n = pairs.shape[1]
     # A reference does not find its sequence by its row if the model merges the batch into another dimension as its
     # minor index, or loops over rows: then each sequence goes through once for each of its references.
     try:
-        found = _multipliers(model, x, pairs, args, targets, 1, known)
+        try:
+            found = _multipliers(model, x, pairs, args, targets, 1, record)
+        except KnownIsWritten:
+            found = _multipliers(model, x, pairs, args, targets, 1)
         if n == 1 or is_complete(found[2]):
             return found
     except UnsupportedOperation:
@@ -199,7 +202,7 @@ def _multipliers(
     args: Sequence[Tensor],
     targets: Targets,
     copies: int,
-    known: KnownCalls | None = None,
+    record: ForwardRecord | None = None,
 ) -> tuple[Tensor, Any, Block]:
     n, phase = pairs.shape[1], Phase()
     rows, all_rows = (sequence_of_rows(0, len(x), times) for times in (copies, n))
@@ -209,15 +212,17 @@ def _multipliers(
     once, repeated = ([repeat_rows(one, times) for one in args] for times in (copies, n))
     with add_module_name(model):
         first = sequences.clone()  # a model may write to its input
-        if known is not None:
-            known.begin(first)
-        observed = DifferentiableSequenceMode(model, [first], not x.requires_grad, known)
-        with observed, explain_dtype_errors([first, *once]):
-            found = model(first, *once)
-            outputs, returned = targets.read(found, rows)[: len(x)], _first_rows(found, len(x))
+        with _buffers_copied(model) as buffers:
+            known = None if record is None else record.known(x, buffers)
+            if known is not None:
+                known.begin(first)
+            observed = DifferentiableSequenceMode(model, [first], not x.requires_grad, known)
+            with observed, explain_dtype_errors([first, *once]):
+                found = model(first, *once)
+                outputs, returned = targets.read(found, rows)[: len(x)], _first_rows(found, len(x))
         second = references.clone()
         mode = DifferentiableReferenceMode(model, [second], observed.kept, phase, not pairs.requires_grad)
-        with mode, explain_dtype_errors([second, *repeated]):
+        with _buffers_copied(model), mode, explain_dtype_errors([second, *repeated]):
             baselines = targets.read(model(second, *repeated), all_rows)
         if mode.position < len(observed.kept):
             require_same_call("the end", observed.kept[mode.position].name)
@@ -248,25 +253,30 @@ def _leaf(x: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def _lent(model: nn.Module, device: torch.device) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Put `model` in evaluation mode, with its parameters as they are; restore modes, buffers and random generators.
-
-    Yields the copies of buffers that it gets, each with the buffer.
-    """
+def _lent(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put `model` in evaluation mode, with its parameters as they are; restore modes and random generators."""
     modes = [(module, module.training) for module in model.modules()]
-    buffers: list[tuple[Any, str, Tensor]] = [
-        (module, name, one) for module in model.modules() for name, one in module._buffers.items() if one is not None
-    ]
     with preserve_generators(device), torch.autocast(device.type, enabled=False), make_visible(model):
-        copies = {id(one): one.detach().clone() for _, _, one in buffers}
         try:
             for module, _ in modes:
                 module.training = False
-            for module, name, one in buffers:
-                module._buffers[name] = copies[id(one)]
-            yield [(copies[id(one)], one) for _, _, one in buffers]
+            yield
         finally:
-            for module, name, one in buffers:
-                module._buffers[name] = one
             for module, training in modes:
                 module.training = training
+
+
+@contextlib.contextmanager
+def _buffers_copied(model: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Give `model` copies of its buffers for one pass, which may write to them; yields each with its buffer."""
+    buffers: list[tuple[Any, str, Tensor]] = [
+        (module, name, one) for module in model.modules() for name, one in module._buffers.items() if one is not None
+    ]
+    copies = {id(one): one.detach().clone() for _, _, one in buffers}
+    try:
+        for module, name, one in buffers:
+            module._buffers[name] = copies[id(one)]
+        yield [(copies[id(one)], one) for _, _, one in buffers]
+    finally:
+        for module, name, one in buffers:
+            module._buffers[name] = one
