@@ -82,7 +82,9 @@ _LAYOUTS: dict[str, str] = {
     "pack_weights": "2P7q",
     "linear_layers": "4P2q",
     "pack_layers": "2P4q",
-    # changed_convolutions.c
+    # changed_windows.c and changed_convolutions.c
+    "reference_sums": "4P3qd",
+    "wider_windows": "5P3q",
     "changed_convolutions": "5P7q",
 }
 # Builds of the same loops, with how many float32 their registers hold.

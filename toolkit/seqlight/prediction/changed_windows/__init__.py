@@ -4,6 +4,8 @@ windows
     what changed of a tensor: some positions of each row; everywhere else it is that of the reference
 differences
     windows by their difference from the reference, known or to be computed where it is needed
+native_windows
+    windows of each row's own in compiled loops
 flat_windows
     the same where all positions were flattened into one dimension
 changed_tensor

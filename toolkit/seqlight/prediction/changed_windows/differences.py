@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from seqlight.prediction.changed_windows.windows import Windows, cut
+from seqlight.prediction.changed_windows.windows import Windows, plus_reference
 
 # So many operations may wait for each other; then they are computed.
 MOST_WAITING = 16
@@ -84,16 +84,18 @@ class Differences(Windows):
             return self._known.clone()
         if self._make_values is not None:
             return self._make_values()
-        return self.change() + self._there() if self._make is None else self._make().add_(self._there())
+        if self._make is None:
+            return self._plus_reference(self.change())
+        return self._plus_reference(self._make(), in_place=True)
 
     def new_change(self) -> Tensor:
         """Return the difference in a tensor that may be written to."""
         if self._difference is not None:
             return self._difference.clone()
-        return self.values - self._there() if self._make is None else self._make()
+        return self._plus_reference(self.values, -1) if self._make is None else self._make()
 
-    def _there(self) -> Tensor:
-        return cut(self.reference, self.axis, self.starts, self.width)
+    def _plus_reference(self, one: Tensor, sign: int = 1, in_place: bool = False) -> Tensor:
+        return plus_reference(one, self.reference, self.axis, self.starts, sign, in_place)
 
     def _done(self) -> None:
         """Let go of what this is computed from."""

@@ -12,7 +12,7 @@ from seqlight.prediction.changed_windows.call import Call
 from seqlight.prediction.changed_windows.cancellation import is_level
 from seqlight.prediction.changed_windows.differences import Differences
 from seqlight.prediction.changed_windows.pointwise import NUMBER, elementwise
-from seqlight.prediction.changed_windows.windows import Windows, cut, join
+from seqlight.prediction.changed_windows.windows import Windows, join, plus_reference
 
 
 def activation(call: Call) -> Any:
@@ -24,12 +24,9 @@ def activation(call: Call) -> Any:
     if not _alike(whole, x) or not all(is_level(call.outputs, one, x.axis) for one in (x.reference, whole)):
         return elementwise(call)
 
-    def around() -> Tensor:
-        return cut(whole, x.axis, x.starts, x.width)
-
     def values() -> Tensor:
         if call.name == "relu" and x.rectified is not None:
-            return x.rectified().add_(around())
+            return plus_reference(x.rectified(), whole, x.axis, x.starts, 1, in_place=True)
         new = x.new_values()
         if call.name == "relu":
             return torch.relu_(new)
@@ -40,7 +37,7 @@ def activation(call: Call) -> Any:
     def difference() -> Tensor:
         if call.name == "relu" and x.rectified is not None:
             return x.rectified()
-        return values().sub_(around())
+        return plus_reference(values(), whole, x.axis, x.starts, -1, in_place=True)
 
     call.spend(2 * x.width / x.length, NUMBER * whole.numel())
     return call.differences(difference, x.window_shape, x.starts, x.axis, values=values, waiting=x.waiting + 1)

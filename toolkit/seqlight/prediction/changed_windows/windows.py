@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqlight.prediction.changed_windows import native_windows
 from seqlight.prediction.changed_windows.memory_layout import empty_along, has_channels_last
 
 # Beyond this share of the positions a tensor is cheaper whole.
@@ -72,6 +73,8 @@ class Windows:
                 return wider.narrow(self.axis, first, width)
         if self.together:
             found = self._around(int(starts), width)
+        elif self.axis == 2 and native_windows.suits(self.values, self.reference, self.starts, starts):
+            found = native_windows.wider(self.values, self.starts, self.reference, starts, width)
         else:
             found = self._placed(cut(self.reference, self.axis, starts, width), self.starts - starts)
         self._wider[:] = [(starts, found)]
@@ -79,7 +82,7 @@ class Windows:
 
     def change(self) -> Tensor:
         """Return the difference of the windows from what the reference has there."""
-        return self.values - cut(self.reference, self.axis, self.starts, self.width)
+        return plus_reference(self.values, self.reference, self.axis, self.starts, -1)
 
     def whole(self) -> Tensor:
         """Return the rows in full, a new tensor."""
@@ -148,6 +151,22 @@ def cut(reference: Tensor, axis: int, starts: Tensor, width: int) -> Tensor:
         return one.unfold(0, width, 1)[starts.to(reference.device)].movedim(-1, axis)
     index = (starts.unsqueeze(1) + torch.arange(width, device="cpu")).flatten().to(reference.device)
     return one[index].view(len(starts), width, *one.shape[1:]).movedim(1, axis)
+
+
+def plus_reference(
+    one: Tensor, reference: Tensor, axis: int, starts: Tensor, sign: int = 1, in_place: bool = False
+) -> Tensor:
+    """Return windows plus what a reference has there, or minus it where `sign` is -1.
+
+    Examples
+    --------
+    >>> plus_reference(torch.ones(2, 1, 2), torch.arange(5.0).view(1, 1, 5), 2, torch.tensor([0, 3])).tolist()
+    [[[1.0, 2.0]], [[4.0, 5.0]]]
+    """
+    if axis == 2 and native_windows.suits(one, reference, starts):
+        return native_windows.plus_reference(one, reference, starts, sign, in_place)
+    there = cut(reference, axis, starts, one.shape[axis])
+    return one.add_(there, alpha=sign) if in_place else torch.add(one, there, alpha=sign)
 
 
 def join(some: list[Windows]) -> tuple[Tensor, int] | None:
