@@ -176,6 +176,24 @@ def test_motifs_with_names_that_read_as_missing(folder, programs, name, capsys):
     assert f"known motifs among 1 seqlets (q < 0.05): {name} 1\n" in capsys.readouterr().out
 
 
+def test_known_motifs_of_a_target_are_those_of_its_seqlets(tmp_path, programs, capsys):
+    write_results(tmp_path / "run", planted_arrays(targets=2))
+    columns = {
+        "target": [0, 1, 1],
+        "example_idx": [0, 1, 2],
+        "start": [1] * 3,
+        "end": [9] * 3,
+        "attribution": [0.5] * 3,
+    }
+    table = pd.DataFrame(columns | {"motif": ["A", "B", "B"], "motif_q-value": [0.01] * 3})
+    table.to_csv(tmp_path / "run" / "seqlets.tsv", sep="\t", index=False)
+    for target, said in ((0, "1 seqlets (q < 0.05): A 1"), (1, "2 seqlets (q < 0.05): B 2")):
+        motifs_command(tmp_path / "run", target=target)
+        assert f"known motifs among {said}\n" in capsys.readouterr().out
+        found = pd.read_csv(tmp_path / "run" / f"motifs.target_{target}" / "known_motifs.tsv", sep="\t")
+        assert found["known"].tolist() == ["AB"[target]]
+
+
 def test_seqlets_of_other_results_are_not_counted(folder, programs, capsys):
     (folder / "seqlets.tsv").write_text("example_idx\tattribution\tmotif\tmotif_q-value\n0\t1\tGATA\t0.01\n")
     (folder / "seqlets.json").write_text('{"results": "others"}')

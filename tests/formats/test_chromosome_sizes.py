@@ -2,6 +2,7 @@ import gzip
 
 import pytest
 
+from compressed_text import blocks
 from seqlight.errors import InputError
 from seqlight.formats.chromosome_sizes import as_chromosome_sizes
 
@@ -38,3 +39,14 @@ def test_a_compressed_genome(tmp_path):
     (tmp_path / "a.fa.gz").write_bytes(gzip.compress(b">chr1\nACGT\n"))
     with pytest.raises(InputError, match=r"is a compressed FASTA file: give its \.fai"):
         as_chromosome_sizes(tmp_path / "a.fa.gz")
+    (tmp_path / "a.fa.gz").write_bytes(blocks(b">chr1\nACGT\n>chr2\nAC\n"))
+    assert as_chromosome_sizes(tmp_path / "a.fa.gz") == {"chr1": 4, "chr2": 2}
+
+
+def test_a_compressed_table(tmp_path):
+    for pack in (gzip.compress, blocks):
+        (tmp_path / "a.gz").write_bytes(pack(b"chr1\t4\n"))
+        assert as_chromosome_sizes(tmp_path / "a.gz") == {"chr1": 4}
+        (tmp_path / "a.gz").write_bytes(pack(b"chr1\t4\n" * 9)[:-9])
+        with pytest.raises(InputError, match=r"end|damaged|last block"):
+            as_chromosome_sizes(tmp_path / "a.gz")

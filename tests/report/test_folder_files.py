@@ -39,10 +39,13 @@ def test_each_target_has_motifs_of_its_own(results):
     for name in ("motifs", "motifs.target_1"):
         (results.path / name).mkdir()
     sl.write_meme(results.path / "motifs.target_1" / "motifs.meme", {"GATA": np.eye(4)})
-    (results.path / "motifs" / "known_motifs.tsv").write_text("known\tseqlets\nAP1\t3\n")
-    none, found = (FolderFiles.from_results(results, target) for target in (0, 1))
+    for name, n in (("motifs", 3), ("motifs.target_1", 4)):
+        (results.path / name / "known_motifs.tsv").write_text(f"known\tseqlets\nAP1\t{n}\n")
+    single, none, found = (FolderFiles.from_results(results, target) for target in (None, 0, 1))
     assert (list(none.motifs), list(found.motifs)) == ([], ["GATA"])
-    assert found.known["seqlets"].tolist() == none.known["seqlets"].tolist() == [3]
+    assert single.known["seqlets"].tolist() == [3]
+    assert none.known is None
+    assert found.known["seqlets"].tolist() == [4]
 
 
 @pytest.mark.reliability(

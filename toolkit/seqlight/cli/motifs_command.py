@@ -45,7 +45,7 @@ def motifs_command(
         out: Folder for the files, in its folder motifs; by default that of the results.
     """
     from seqlight.cli.results_folder import open_folder
-    from seqlight.exports.target_column import require_target, target_number
+    from seqlight.exports.target_column import require_target, target_number, target_suffix
     from seqlight.files.folder import as_folder, require_writable
     from seqlight.motifs.known_motifs import open_motifs
 
@@ -55,7 +55,7 @@ def motifs_command(
     to = folder if out is None else as_folder(out)
     require_writable(to)
     known = None if motifs is None else open_motifs(motifs)
-    counted = _count_known(results, to / "motifs", which)
+    counted = _count_known(results, to / f"motifs{target_suffix(which)}", which)
     run = _prepare(results, to, which, window, max_seqlets, counted)
     if run is None:
         return
@@ -67,7 +67,7 @@ def motifs_command(
 
 
 def _count_known(results: Results, folder: Path, target: int | None) -> bool:
-    """Count known motifs among seqlets that have been named, and return whether there are such."""
+    """Count known motifs among the target's seqlets that have been named, and return whether there are such."""
     from seqlight.motifs.known_counts import known_counts
     from seqlight.motifs.seqlet_files import is_of_other_results, read_tsv, seqlet_table, write_tsv
 
@@ -80,6 +80,8 @@ def _count_known(results: Results, folder: Path, target: int | None) -> bool:
     table = read_tsv(seqlets)
     if not {"motif", "motif_q-value", "attribution", "example_idx"} <= set(table):
         return False
+    if target is not None and "target" in table:
+        table = table[table["target"] == target]
     folder.mkdir(parents=True, exist_ok=True)
     counts = known_counts(table)
     write_tsv(folder / "known_motifs.tsv", counts)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import zlib
 from collections.abc import Mapping
+from pathlib import Path
 
 from seqlight.errors import InputError
 from seqlight.files.paths import existing_file
-from seqlight.files.text import GZIP, read_text
+from seqlight.files.text import read_text
+from seqlight.formats.fasta_file import is_compressed
 from seqlight.formats.genome import Genome
 from seqlight.sequence.loci import sizes_by_name
 
@@ -18,8 +22,8 @@ def as_chromosome_sizes(source: Mapping[str, int] | str | os.PathLike[str]) -> d
     Parameters
     ----------
     source : mapping of str to int, str or path
-        Lengths by name; or a FASTA file; or a table with a name and a length in each line, such as
-        ``hg38.chrom.sizes`` or ``hg38.fa.fai``.
+        Lengths by name; or a FASTA file, plain or compressed by bgzip; or a table with a name and a length in each
+        line, such as ``hg38.chrom.sizes`` or ``hg38.fa.fai``.
 
     Raises
     ------
@@ -40,13 +44,11 @@ def as_chromosome_sizes(source: Mapping[str, int] | str | os.PathLike[str]) -> d
         return sizes_by_name(source)
     wanted = "the lengths of chromosomes, a table such as hg38.chrom.sizes, or the FASTA file of a genome"
     path = existing_file(source, wanted, "chrom_sizes")
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start.startswith(b">"):
+    if _first_letter(path) == b">":
+        if is_compressed(path) and not is_compressed(path, by_bgzip=True):
+            raise InputError(f"{path} is a compressed FASTA file: give its .fai, or unpack it.")
         return Genome(path, write_index=False).sizes
     text = read_text(path, wanted, "chrom_sizes")
-    if start == GZIP and text.startswith(">"):
-        raise InputError(f"{path} is a compressed FASTA file: give its .fai, or unpack it.")
     sizes: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip() or line.startswith("#"):
@@ -61,3 +63,15 @@ def as_chromosome_sizes(source: Mapping[str, int] | str | os.PathLike[str]) -> d
     if not sizes:
         raise InputError(f"{path} is empty: expected {wanted}.")
     return sizes
+
+
+def _first_letter(path: Path) -> bytes:
+    """Return the first byte of the text of a file, which may be compressed; b"" if there is none."""
+    if not is_compressed(path):
+        with path.open("rb") as file:
+            return file.read(1)
+    try:
+        with gzip.open(path) as file:
+            return file.read(1)
+    except (EOFError, OSError, zlib.error):
+        return b""  # read_text says what is wrong

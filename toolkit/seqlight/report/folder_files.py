@@ -89,7 +89,7 @@ class FolderFiles:
             faults.append(f"{table.name} {fault}: run `seqlight seqlets` again.")
             seqlets = None
         folder = results.path / f"motifs{target_suffix(target)}"
-        known = None if stale else _read_table(results.path / "motifs" / KNOWN, faults)
+        known = None if stale else _read_table(folder / KNOWN, faults)
         if is_of_other_results(folder / "modisco.json", run):
             faults.append(
                 f"{folder.name} is of other results, which were in this folder before: run `seqlight motifs` again."
