@@ -239,6 +239,11 @@ def test_what_is_no_layer(X, layers, met):
         explain(model, X, layers)
 
 
+def test_the_name_of_a_layer_within_a_module_around_the_model(X):
+    with pytest.raises(InputError, match=r"layers names '1', which is no module of the model: expected '0\.1'\."):
+        explain(nn.Sequential(sequential()), X, ["1"])
+
+
 def test_reductions_that_cannot_be(X):
     with pytest.raises(InputError, match="reduce returned"):
         explain(sequential(), X, ["1"], reduce=lambda one: one.sum())

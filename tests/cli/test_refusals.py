@@ -4,7 +4,8 @@ import errno
 
 import pytest
 
-from seqlight.cli.refusals import ADVICE, describe_error, describe_mismatch
+from seqlight.cli.refusals import ADVICE, REQUIRED, describe_error, describe_mismatch
+from seqlight.cli.refusals import TRIED as UNION_TRIED
 from seqlight.errors import DiskError, InputError, UnsupportedOperation
 from seqlight.targets import Column, parse
 from seqlight.targets.output_entries import require_one_tensor
@@ -64,6 +65,26 @@ def test_a_class_that_is_not_found_is_named_with_where_it_was_looked_for(reason)
 def test_a_class_that_cannot_be_made_is_named_with_the_reason():
     said = describe_mismatch(ValueError(TRIED.format(path="mine.Data", reason="Validation failed: no key.")))
     assert said == "--data is mine.Data, which cannot be made (Validation failed: no key)"
+
+
+def test_a_class_that_lacks_arguments_is_named_with_them():
+    said = describe_mismatch(ValueError(TRIED.format(path="mine.Data", reason=f"the following {REQUIRED} x, y, z")))
+    assert said == "--data is mine.Data, which needs x, y and z"
+
+
+def test_a_class_that_cannot_be_made_when_a_training_begins_is_named():
+    said = describe_error(ValueError(TRIED.format(path="mine.Data", reason="there is no file 'a.fa': expected FASTA.")))
+    assert said == "mine.Data cannot be made: there is no file 'a.fa': expected FASTA."
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_what_a_class_refuses_is_found_among_the_words_of_the_parser(depth):
+    said = "\n  - ".join(
+        [UNION_TRIED] * depth + ["Expected a <class 'tuple'>. Got value: a.", "there is no file a.fa."]
+    )
+    assert describe_error(ValueError(f"{said}\n  - Expected a <class 'NoneType'>")) == "there is no file a.fa."
+    unclear = describe_error(ValueError(f"{UNION_TRIED}\n  - Expected a <class 'int'>. Got value: a."))
+    assert unclear.startswith("ValueError: ")
 
 
 def test_what_the_parser_says():

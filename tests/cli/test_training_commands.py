@@ -147,3 +147,40 @@ def test_options_that_do_not_exist(folder, capsys, words):
     assert shown.startswith("seqlight: ")
     assert shown.endswith("; `seqlight fit --help` lists the options.\n")
     assert shown.count("\n") == 1
+
+
+@pytest.mark.reliability(
+    "command line",
+    "a callback of `seqlight fit` without an argument that it needs, or with a value that it refuses",
+    "one line that names the callback, and the argument or what was refused",
+)
+@pytest.mark.filterwarnings("ignore")  # of Lightning and of the parser it uses
+@pytest.mark.parametrize(
+    ("init_args", "says"),
+    [
+        ({"n_shuffles": 2}, "seqlight: --trainer.callbacks is seqlight_callbacks.AttributionCallback, which needs seq"),
+        (
+            {"sequences": "a.bed"},
+            "seqlight: AttributionCallback 'attribution': sequences is the file 'a.bed': expected",
+        ),
+    ],
+)
+def test_a_callback_that_cannot_be_made(folder, capsys, init_args, says):
+    (folder / "a.bed").write_text("chr1\t0\t60\n")
+    settings = yaml.safe_load((folder / "train.yaml").read_text())
+    callback = {"class_path": "seqlight_callbacks.AttributionCallback", "init_args": init_args}
+    settings["trainer"]["callbacks"] = [callback]
+    (folder / "train.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "train.yaml"])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(says)
+    assert "subclass" not in said
+
+
+def test_a_module_of_ones_own_is_no_network(folder, capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "train.yaml", "--model", "mine.Lit"])
+    assert capsys.readouterr().err.startswith(
+        "seqlight: --model is mine.Lit, which is no YAML file: expected a network"
+    )

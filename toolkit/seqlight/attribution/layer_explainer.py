@@ -146,5 +146,8 @@ def _no_module(name: str, modules: Iterable[str]) -> InputError:
     if printed:
         whole = max(printed, key=len)
         return InputError(f"layers names {name!r}, which is an output of the module {whole!r}: ask for {whole!r}.")
+    inner = [one for one in modules if one.endswith(f".{name}")]  # of a module around the model, as Lightning's is
+    if inner:
+        return InputError(f"layers names {name!r}, which is no module of the model: expected {inner[0]!r}.")
     near = ", ".join(repr(one) for one in list(modules)[:5])
     return InputError(f"layers names {name!r}, which is no module of the model: its modules are {near}, ...")

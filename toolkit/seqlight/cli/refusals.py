@@ -32,6 +32,8 @@ SUBTYPES = re.compile(r"Subtypes: [\[(](?P<types>.*?)[\])]\s*Errors:", re.DOTALL
 ONE_TYPE = re.compile(r"Expected a (?P<type><class '[^']+'>|(?:typing\.)?Literal\[[^\]]*\]|\w+)")
 # A class that cannot be imported or made; its reason ends where the next type was tried.
 CLASS = re.compile(r"""class_path '(?P<path>[^']+)':\s*(?P<reason>.*?)\s*(?=\n\s*- |\n\s*Given value|\Z)""", re.DOTALL)
+TRIED = "Does not validate against any of the Union subtypes"
+REQUIRED = "arguments are required:"
 NOT_FOUND = ("No module named", "has no attribute")
 
 
@@ -59,6 +61,8 @@ def describe_error(error: BaseException) -> str:
         where = f"{error.filename}: " if error.filename is not None else ""
         advice = ADVICE.get(error.errno or 0)
         return one_line(f"{where}{error.strerror}") + (f"; {advice}." if advice else ".")
+    if (reason := _said_when_made(str(error))) is not None:
+        return reason
     said = one_line(error)
     if isinstance(error, FileNotFoundError) and said:  # of a library, in its own words
         return f"{said.rstrip('.')}; {ADVICE[errno.ENOENT]}."
@@ -69,6 +73,19 @@ def describe_error(error: BaseException) -> str:
             f"that it takes, and its further inputs; {DEBUG}."
         )
     return f"{named} (not foreseen; {DEBUG})"
+
+
+def _said_when_made(text: str) -> str | None:
+    """Return why a class could not be made, of what the parser tells about all types that it tried; None if unclear.
+
+    A class tells it in a sentence; the parser's own words have no full stop, but for those that begin as its do.
+    """
+    if TRIED not in text:
+        return None
+    if problem := CLASS.search(text):
+        return f"{problem['path']} cannot be made: {one_line(problem['reason']).rstrip('.')}."
+    items = [line.strip().removeprefix("- ") for line in text.split("\n") if line.strip().startswith("- ")]
+    return next((one for one in items if one.endswith(".") and not one.startswith("Expected a ")), None)
 
 
 def _comes_from_a_model(error: BaseException) -> bool:
@@ -90,14 +107,14 @@ def describe_mismatch(error: Exception) -> str:
     '--model and --data are missing'
     """
     text = str(error)
-    if "arguments are required:" in text:
-        names = [_typed(one.strip().removeprefix("--")) for one in text.partition("required:")[2].split(",")]
-        return f"{', '.join(names[:-1])} and {names[-1]} are missing" if len(names) > 1 else f"{names[0]} is missing"
     found = MISMATCH.search(text)
+    if found is not None and (problem := CLASS.search(found["reason"])):
+        return _describe_class(found["key"], problem["path"], one_line(problem["reason"]).rstrip("."))
+    if REQUIRED in text:
+        names = [_typed(one.removeprefix("--")) for one in _required(text)]
+        return f"{_listed(names)} {'are' if len(names) > 1 else 'is'} missing"
     if found is None:
         return one_line(text).rstrip(".")
-    if problem := CLASS.search(found["reason"]):
-        return _describe_class(found["key"], problem["path"], one_line(problem["reason"]).rstrip("."))
     reason, given = found["reason"], GIVEN.search(text)
     types = SUBTYPES.search(reason) or ONE_TYPE.search(reason)
     if given is None or types is None:
@@ -108,12 +125,22 @@ def describe_mismatch(error: Exception) -> str:
 
 def _describe_class(key: str, path: str, reason: str) -> str:
     """Return why a class cannot be used, and where it was looked for."""
+    if REQUIRED in reason:
+        return f"--{key} is {path}, which needs {_listed(_required(reason))}"
     if not any(one in reason for one in NOT_FOUND):
         return f"--{key} is {path}, which cannot be made ({reason})"
     return (
         f"--{key} is {path}, which was not found ({reason}): expected package.module.Class, of a file in the current "
         "folder or an installed package"
     )
+
+
+def _required(text: str) -> list[str]:
+    return [one.strip() for one in text.partition(REQUIRED)[2].split(",")]
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _typed(name: str) -> str:

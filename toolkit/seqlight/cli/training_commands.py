@@ -11,6 +11,11 @@ from seqlight.cli.training_help import training_help
 if TYPE_CHECKING:
     from lightning.pytorch.cli import LightningCLI
 
+# What the parser says where a class is given for all that a training needs.
+WHOLE_MODEL = re.compile(r"--model: Unable to load config '([^']*)'")
+NETWORK = (
+    "expected a network as --model.model, package.module.Class; a LightningModule of your own is trained by your script"
+)
 FULL_HELP = ("--help-all", "--help_all")
 
 
@@ -65,6 +70,8 @@ def _run(subcommand: str, words: tuple[str, ...]) -> LightningCLI | None:
     except ArgumentError as error:
         # The parser calls an option of a subcommand "fit.option".
         reason = describe_mismatch(ValueError(re.sub(rf'(?<=[ "]){subcommand}\.', "", str(error))))
+        if wrong := WHOLE_MODEL.match(reason):
+            reason = f"--model is {wrong[1]}, which is no YAML file: {NETWORK}"
         raise UsageError(f"{reason}; `seqlight {subcommand} --help` lists the options") from error
 
 
