@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "dtypes.h"
 #include "pairs.h"
@@ -48,6 +49,70 @@ typedef struct {
 int standardised_gradients(const LayerNormGradients *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(LAYER_NORM_GRADIENT);
+}
+
+/* The gradients at a row of h, the gradient times the weight, and at both inputs, for `g`, that at what comes back. With the
+   midpoint c and k = (r1 * r0)^2 / r, r = (r1 + r0) / 2, what comes back is r * (h - mean(h)) - k * c * mean(h * c). In
+   functions of their own, because the compiler believes only their parameters that results lie in other memory. */
+#define LAYER_NORM_DERIVE(type)                                              \
+    static void derive_row_##type(                                           \
+        const type *restrict g, const type *restrict grad, const type *restrict weight, const type *restrict a1, \
+        const type *restrict a0, type *restrict h, type *restrict c, type *restrict at_h, type *restrict at_1, \
+        type *restrict at_0, int64_t width, type m1, type m0, double r1, double r0) \
+    {                                                                        \
+        double sum_g, sum_h, along, rise, both, r = (r1 + r0) / 2, k = (r1 * r0) * (r1 * r0) / r; \
+        type mid = (m1 + m0) / 2;                                            \
+        for (int64_t j = 0; j < width; j++) c[j] = (a1[j] + a0[j]) / 2 - mid; \
+        for (int64_t j = 0; j < width; j++) h[j] = weight ? grad[j] * weight[j] : grad[j]; \
+        SUM(sum_g, g[at]);                                                   \
+        SUM(sum_h, h[at]);                                                   \
+        SUM(along, (double)g[at] * c[at]);                                   \
+        SUM(rise, (double)h[at] * c[at]);                                    \
+        SUM(both, (double)g[at] * h[at]);                                    \
+        sum_g /= width, sum_h /= width, along /= width, rise /= width;       \
+        double by_r = (both / width - sum_g * sum_h) / 2, by_k = along * rise * k; \
+        type mean_g = (type)sum_g, mean_h = (type)sum_h, rate = (type)r, down = (type)(k * along); \
+        type by_g = (type)(-k / 2 * rise), by_h = (type)(-k / 2 * along);    \
+        type by_1 = (type)((by_r - by_k * (2 / r1 - 1 / (2 * r))) * r1 * r1 * r1); \
+        type by_0 = (type)((by_r - by_k * (2 / r0 - 1 / (2 * r))) * r0 * r0 * r0); \
+        for (int64_t j = 0; j < width; j++) {                                \
+            type from_g = g[j] - mean_g, by = from_g * by_g + (h[j] - mean_h) * by_h; \
+            at_h[j] = from_g * rate - c[j] * down;                           \
+            at_1[j] = by - (a1[j] - m1) * by_1;                              \
+            at_0[j] = by - (a0[j] - m0) * by_0;                              \
+        }                                                                    \
+    }
+LAYER_NORM_DERIVE(float)
+LAYER_NORM_DERIVE(double)
+
+#define DERIVED_LAYER_NORM(type)                                             \
+    do {                                                                     \
+        int64_t width = of->width;                                           \
+        const type *means1 = of->mean1, *means0 = of->mean0, *rates1 = of->rate1, *rates0 = of->rate0; \
+        type *room = malloc((size_t)(2 * width) * sizeof(type));             \
+        if (room == NULL)                                                    \
+            return -1;                                                       \
+        for (int64_t row = first; row < last; row++) {                       \
+            int64_t from = row * width;                                      \
+            derive_row_##type(                                               \
+                (const type *)of->g + from, (const type *)of->grad + from, of->weight, (const type *)of->x1 + from, \
+                (const type *)of->x0 + from, room, room + width, (type *)of->at_h + from, (type *)of->at_1 + from, \
+                (type *)of->at_0 + from, width, means1[row], means0[row], rates1[row], rates0[row]); \
+        }                                                                    \
+        free(room);                                                          \
+    } while (0)
+
+/* For `g`, the gradient at what standardised_gradients returns for `grad`: those at `grad` times the weight, which may be
+   null, and at both inputs, of which each has a row for each row. */
+typedef struct {
+    const void *g, *grad, *weight, *x1, *mean1, *rate1, *x0, *mean0, *rate0;
+    void *at_h, *at_1, *at_0;
+    int64_t width, itemsize;
+} LayerNormDerivatives;
+
+int standardised_derivatives(const LayerNormDerivatives *of, int64_t first, int64_t last)
+{
+    OF_ITS_TYPE(DERIVED_LAYER_NORM);
 }
 
 /* Layer norm: each row of x minus its mean, times the reciprocal root of its variance, times a weight, plus a bias. Rows may

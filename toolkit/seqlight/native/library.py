@@ -72,6 +72,7 @@ _LAYOUTS: dict[str, str] = {
     "standardisations": "7P5qd",
     "standardisation_gradients": "9P4q",
     "standardised_gradients": "9P4q",
+    "standardised_derivatives": "12P2q",
     # contributions.c
     "contribution_totals": "4P4q",
     # attention.c

@@ -61,3 +61,25 @@ def layer_norm_vjp(
     name = "standardisation_gradients" if vectorised else "standardised_gradients"
     run(name, (grad, weight, *recorded, *reference, out), numbers, reference[1].numel(), x0.numel())
     return out
+
+
+def layer_norm_derivatives(
+    g: Tensor, grad: Tensor, weight: Tensor | None, recorded: tuple[Tensor, ...], reference: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return the gradients at `grad` times `weight`, and at both inputs of :func:`layer_norm_vjp`; or None.
+
+    Parameters
+    ----------
+    g : torch.Tensor, shape (..., width)
+        The gradient at what it returns.
+    grad, weight, recorded, reference
+        What it is given, with a row of the sequences for each row of the references.
+    """
+    g = g.contiguous()
+    if not suits(g, grad, *recorded, *reference, *(() if weight is None else (weight,))):
+        return None
+    found = torch.empty_like(grad), torch.empty_like(grad), torch.empty_like(grad)
+    width, entries = grad.shape[-1], grad.numel()
+    tensors = g, grad, weight, *recorded, *reference, *found
+    run("standardised_derivatives", tensors, (width, grad.element_size()), entries // width, entries)
+    return found

@@ -109,6 +109,7 @@ LOOPS = (
     Kernel("softmax.softmax_derivatives", softmax.softmax_derivatives, "cpu", REAL, compiled),
     Kernel("layer_norm.layer_norm", layer_norm.layer_norm, "cpu", SINGLE, vectorised),
     Kernel("layer_norm.layer_norm_vjp", layer_norm.layer_norm_vjp, "cpu", REAL, compiled),
+    Kernel("layer_norm.layer_norm_derivatives", layer_norm.layer_norm_derivatives, "cpu", REAL, compiled),
     Kernel("layer_contributions.totals", contributions.totals, "cpu", REAL, compiled),
     Kernel("attention.observe", attention.observe, "cpu", SINGLE, vectorised),
     Kernel("attention.attend", attention.attend, "cpu", SINGLE, vectorised),

@@ -20,7 +20,7 @@ from seqlight.attribution.engine.error_context import add_module_name
 from seqlight.attribution.engine.forward_record import ForwardRecord, KnownIsWritten
 from seqlight.attribution.engine.modes import require_same_call
 from seqlight.attribution.engine.switches import Phase
-from seqlight.attribution.engine.visibility import make_visible, refuse_hidden, refuse_quantised
+from seqlight.attribution.engine.visibility import make_visible, refuse_hidden
 from seqlight.attribution.gradient_context import require_path
 from seqlight.attribution.model_inputs import repeat_rows
 from seqlight.attribution.references import ReferenceFunction, References
@@ -144,7 +144,6 @@ def attributions_and_outputs(
     """
     require_module(model)
     refuse_hidden(model)
-    refuse_quantised(model)
     X = require_rank_3(X, "X")
     if torch.is_inference_mode_enabled():
         raise InputError("torch.inference_mode() is on, in which nothing has a graph: call this outside of it.")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import RuleFunction
+from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.layer_norm import layer_norm_vjp
 from seqlight.attribution.rules.multiplier_functions import differentiate_formula
 
@@ -26,10 +27,19 @@ class LayerNormMultiplierFunction(RuleFunction):
     @staticmethod
     def forward(ctx: Any, eps: float, weight: Tensor | None, grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
         """Return the gradient at the inputs `x0`."""
-        one, other = moments(x1, eps), moments(x0, eps)
+        # Tensors that lie across memory would slow down whatever meets them, here and in the backward pass.
+        grad, x1, x0 = (one.contiguous() for one in (grad, x1, x0))
+        one, other = (
+            (x, *torch.native_layer_norm(x, x.shape[-1:], None, None, eps)[1:])
+            if x.is_cpu and x.numel()
+            else moments(x, eps)
+            for x in (x1, x0)
+        )
         ctx.eps = eps
         ctx.save_for_backward(weight, grad, *one, *other)
-        return layer_norm_vjp(grad, weight, one, other)
+        kernel = kernel_for("layer_norm.layer_norm_vjp", grad.device.type, grad.dtype)
+        found: Tensor | None = kernel(grad, weight, one, other) if kernel else None
+        return layer_norm_vjp(grad, weight, one, other) if found is None else found
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
@@ -40,6 +50,12 @@ class LayerNormMultiplierFunction(RuleFunction):
             formula = partial(_formula, ctx.eps) if len(weights) else partial(_formula, ctx.eps, None)
             found = differentiate_formula(formula, (*weights, grad, x1, x0), g, needed)
             return None, *([] if len(weights) else [None]), *found
+        kernel = kernel_for("layer_norm.layer_norm_derivatives", grad.device.type, grad.dtype)
+        by = kernel(g, grad, weight, (x1, mean1, s1), (x0, mean0, s0)) if kernel else None
+        if by is not None:
+            by_h, by_1, by_0 = by
+            by_weight = None if weight is None else (by_h * grad).flatten(0, -2).sum(0)
+            return None, by_weight, by_h if weight is None else by_h.mul_(weight), by_1, by_0
         h = grad if weight is None else grad * weight
         c1, c0, s = x1 - mean1, x0 - mean0, (s1 + s0) / 2
         c, k, g, h = (c1 + c0).div_(2), (s1 * s0).square() / s, g - _mean(g), h - _mean(h)
