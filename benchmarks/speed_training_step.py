@@ -2,8 +2,8 @@
 
 Usage: ``python benchmarks/speed_training_step.py [rounds]``. A step is forward, loss, backward and AdamW, in float32.
 "prior" adds ``seqlight.lit.AttributionPrior`` with the Fourier prior and one shuffled reference for each sequence:
-attributions in the graph, and the backward pass through them. "outputs" takes the loss of the outputs that the prior
-has computed, where a network is the same in training and in evaluation. "saliency" puts the same penalty on gradient
+attributions in the graph, and the backward pass through them, with a record of the forward pass of the loss, as
+TrainModule has it. "apart" has none: all is computed that the prior needs. "saliency" puts the same penalty on gradient
 times input, a bound from below for whatever differentiates attributions.
 Writes results/speed_training_step.json and the numbers in docs/attribution_priors.md; ``--page`` only writes the page.
 """
@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from seqlight import random_one_hot
-from seqlight.lit import AttributionPrior
+from seqlight.lit import AttributionPrior, ForwardRecord
 from seqlight.lit.penalties import Fourier
 
 # Rows and positions.
@@ -36,7 +36,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
 THREADS = 1
 SHOWN = {
     "prior": "with a prior",
-    "outputs": "with a prior and its outputs",
+    "apart": "without a record",
     "saliency": "with a prior on gradient times input",
 }
 
@@ -46,10 +46,11 @@ def loss_of(model: nn.Module, X: Tensor, y: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(model(X)[:, 0], y)
 
 
-def with_outputs(model: nn.Module, X: Tensor, y: Tensor, prior: AttributionPrior) -> Tensor:
-    """Return the same, with a prior whose outputs are those of the loss."""
-    term, outputs = prior.with_outputs(model, X)
-    return binary_cross_entropy_with_logits(outputs[:, 0], y) + term
+def with_prior(model: nn.Module, X: Tensor, y: Tensor, prior: AttributionPrior) -> Tensor:
+    """Return the same, with a prior."""
+    with ForwardRecord(model) as record:
+        loss = loss_of(model, X, y)
+    return loss + prior(model, X, record)
 
 
 def with_saliency(model: nn.Module, X: Tensor, y: Tensor, penalty: Fourier) -> Tensor:
@@ -62,7 +63,7 @@ def with_saliency(model: nn.Module, X: Tensor, y: Tensor, penalty: Fourier) -> T
 
 
 def compare(make: Callable[[], nn.Module], rows: int, positions: int, rounds: int) -> dict[str, Any]:
-    """Time the three steps of a network in turn."""
+    """Time the four steps of a network in turn."""
     torch.manual_seed(0)
     model, penalty = make().train(), Fourier()
     X, y = random_one_hot((rows, 4, positions), random_state=0).float(), torch.rand(rows).round()
@@ -78,11 +79,10 @@ def compare(make: Callable[[], nn.Module], rows: int, positions: int, rounds: in
 
     steps = {
         "plain": step(lambda: loss_of(model, X, y)),
-        "prior": step(lambda: loss_of(model, X, y) + prior(model, X)),
+        "prior": step(lambda: with_prior(model, X, y, prior)),
+        "apart": step(lambda: loss_of(model, X, y) + prior(model, X)),
         "saliency": step(lambda: with_saliency(model, X, y, penalty)),
     }
-    if not any(isinstance(one, nn.BatchNorm1d) for one in model.modules()):
-        steps["outputs"] = step(lambda: with_outputs(model, X, y, prior))
     timings = time_in_turn(steps, rounds, time.process_time)
     return {
         "shape": list(X.shape),
@@ -98,7 +98,7 @@ def table(results: dict[str, Any]) -> str:
     for name, one in results["networks"].items():
         rows, _, positions = one["shape"]
         cells = [name, f"{rows} of {positions:,} positions", f"{1000 * one['seconds']['plain']['least']:.0f}"]
-        cells += [f"{one['over_plain'][kind]['least']:.1f}" if kind in one["over_plain"] else "" for kind in SHOWN]
+        cells += [f"{one['over_plain'][kind]['least']:.1f}" for kind in SHOWN]
         lines.append(f"| {' | '.join(cells)} |")
     threads, cpu = results["machine"]["torch_threads"], results["machine"]["cpu"]
     note = (

@@ -28,6 +28,7 @@ from seqlight.attribution.targets import Targets, sequence_of_rows
 from seqlight.errors import InputError, UnsupportedOperation
 from seqlight.prediction.arguments import require_inputs, require_module
 from seqlight.prediction.borrowed_model.borrow import device_of, floating_dtype
+from seqlight.prediction.borrowed_model.memory_pages import raise_mmap_threshold
 from seqlight.prediction.borrowed_model.random_generators import preserve_generators
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.sequence.checks import require_count, require_rank_3
@@ -157,6 +158,7 @@ def attributions_and_outputs(
     else:
         n = require_count(n_shuffles, "n_shuffles", least=1)
         drawn = References(references, X.detach(), n, random_state).draw(0, len(X))
+    raise_mmap_threshold(device)  # the backward pass frees what the next step takes again
     x, pairs = X.to(device, dtype), drawn.to(device, dtype)
     given = [one.to(device, dtype if one.is_floating_point() else None) for one in further]
     with _lent(model, device), torch.enable_grad():
