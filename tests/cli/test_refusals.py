@@ -87,6 +87,33 @@ def test_what_a_class_refuses_is_found_among_the_words_of_the_parser(depth):
     assert unclear.startswith("ValueError: ")
 
 
+def test_what_an_argument_of_a_class_cannot_be_is_told():
+    inner = (
+        'Parser key "references":\n\n          - Expected a path but {path} either not accessible or invalid\n'
+        "          - Type Callable expects a function: module 'mine' has no attribute 'nope'"
+    )
+    said = describe_mismatch(ValueError(TRIED.format(path="mine.Data", reason=inner)))
+    assert said.startswith("--data is mine.Data, which cannot take its references (Expected a path but ")
+    assert said.endswith("module 'mine' has no attribute 'nope')")
+    one = "Parser key \"width\":\n          Expected a <class 'int'>. Got value: a"
+    said = describe_mismatch(ValueError(TRIED.format(path="mine.Data", reason=one)))
+    assert said == "--data is mine.Data, which cannot take its width (Expected a <class 'int'>. Got value: a)"
+
+
+@pytest.mark.reliability(
+    "the command line",
+    "a class of the YAML file that refuses its arguments, and a large file of regions as --config",
+    "one sentence: that of the class, or what was wanted in place of the file",
+)
+def test_a_file_that_is_no_configuration_is_not_printed_in_whole():
+    tried = ValueError(f"{UNION_TRIED}\nSubtypes: ...\n- weight is -1")
+    tried.__cause__ = InputError("weight is -1: expected 0 or more.")
+    assert describe_error(tried) == "weight is -1: expected 0 or more."
+    said = describe_mismatch(ValueError("Unexpected config: " + "chr1\t10\t20\n" * 1000))
+    assert said.startswith("--config is no file of options (chr1 10 20 chr1")
+    assert len(said) < 200
+
+
 def test_what_the_parser_says():
     union = (
         'Parser key "target":\n  Does not validate against any of the Union subtypes\n'

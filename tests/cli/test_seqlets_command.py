@@ -62,8 +62,9 @@ def test_a_table_of_one_target_lies_beside_that_of_all(tmp_path, capsys):
     assert set(other["target"]) == {0, 1}
 
 
-def test_a_folder_of_its_own(folder, tmp_path):
+def test_a_folder_of_its_own(folder, tmp_path, capsys):
     seqlets_command(folder, caller="tfmodisco", window_size=7, flank=3, out=tmp_path / "new" / "one")
+    assert capsys.readouterr().out.endswith(f"\nnext: seqlight motifs {folder}\n")  # no page would show them
     assert {path.name for path in (tmp_path / "new" / "one").iterdir()} == {"seqlets.tsv", "seqlets.bed", "seqlets.fa"}
     assert not (folder / "seqlets.tsv").exists()
 

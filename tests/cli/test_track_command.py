@@ -35,6 +35,8 @@ def fasta(tmp_path):
 
 
 def test_a_genome_becomes_a_track(fasta, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "attributions.target_0.bw").touch()  # of an earlier run, and not of this one
     track_command(MODEL, fasta, 40, tmp_path / "out", tile=20, n_shuffles=4, **QUIET)
     said = capsys.readouterr().out.splitlines()
     assert said[0] == str(tmp_path / "out" / "attributions.bw")

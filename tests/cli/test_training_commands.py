@@ -62,6 +62,9 @@ def test_a_model_is_trained_and_tested_from_a_file(folder, capsys):
     )
     assert sl.open_results(folder / "found")["attributions"].shape == (2, 4, 60)
     capsys.readouterr()
+    with pytest.raises(SystemExit):  # the trainer keeps no last checkpoint, and would begin anew
+        main(["fit", "--config", "train.yaml", "--model.model.hidden", "8", "--ckpt_path", "last"])
+    assert f"give the newest, {checkpoint}; it finds" in capsys.readouterr().err
     main(["test", "--config", "train.yaml", "--model.model.hidden", "8", "--ckpt_path", str(checkpoint)])
     assert "test_auroc" in capsys.readouterr().out
 

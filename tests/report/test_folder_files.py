@@ -61,6 +61,8 @@ def test_each_target_has_motifs_of_its_own(results):
         ("a\tb\n1\t2\t3\n1\n", "seqlets.tsv"),
         ("start\tend\n1\t2\n", "has no column example_idx"),
         ("example_idx\tstart\tend\nx\t1\t2\n", "something else than whole numbers as example_idx"),
+        ("example_idx\tstart\tend\n0\t2\t2\n", "has seqlets that end where they begin"),
+        ("example_idx\tstart\tend\tattribution\n0\t1\t2\tmuch\n", "something else than numbers as attribution"),
         ("example_idx\tstart\tend\n4\t1\t2\n", "names rows beyond the 4 of this run"),
         ("example_idx\tstart\tend\n-1\t1\t2\n", "names rows beyond the 4 of this run"),
     ],

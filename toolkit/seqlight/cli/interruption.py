@@ -14,7 +14,7 @@ TERMINATED = 128 + signal.SIGTERM
 # What is said, by command.
 KEPT = "what is finished is kept, and the same command goes on from there"
 RESUMED = dict.fromkeys(("predict", "attribute", "track", "study"), KEPT) | {
-    "fit": "the same command with --ckpt_path last goes on from the last checkpoint"
+    "fit": "the same command with --ckpt_path last goes on from the last checkpoint, or names the newest"
 }
 ANEW = "the same command starts anew"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import textwrap
 from pathlib import Path
 
 from seqlight.cli.option_groups import has_group
@@ -34,6 +35,11 @@ ONE_TYPE = re.compile(r"Expected a (?P<type><class '[^']+'>|(?:typing\.)?Literal
 CLASS = re.compile(r"""class_path '(?P<path>[^']+)':\s*(?P<reason>.*?)\s*(?=\n\s*- |\n\s*Given value|\Z)""", re.DOTALL)
 TRIED = "Does not validate against any of the Union subtypes"
 REQUIRED = "arguments are required:"
+# What was tried for an argument of such a class.
+ITEM = re.compile(r"^\s*- (?!Expected a <class 'NoneType'>)(?P<reason>.*)$", re.MULTILINE)
+# What the parser says of a file that it cannot read, with all that is in it.
+NO_CONFIG = re.compile(r"(?:Unexpected config|Problems parsing config): *(?P<what>.*)", re.DOTALL)
+MOST_QUOTED = 80
 NOT_FOUND = ("No module named", "has no attribute")
 
 
@@ -57,6 +63,8 @@ def describe_error(error: BaseException) -> str:
     """
     if isinstance(error, SeqlightError):
         return one_line(error.typed or error)
+    if isinstance(error.__cause__, SeqlightError):
+        return describe_error(error.__cause__)
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         advice = ADVICE.get(error.errno or 0)
@@ -107,8 +115,17 @@ def describe_mismatch(error: Exception) -> str:
     '--model and --data are missing'
     """
     text = str(error)
+    if unread := NO_CONFIG.match(text):
+        return (
+            f"--config is no file of options ({textwrap.shorten(one_line(unread['what']), MOST_QUOTED)}): expected "
+            "YAML, with a line for each, NAME: VALUE"
+        )
     found = MISMATCH.search(text)
     if found is not None and (problem := CLASS.search(found["reason"])):
+        if inner := MISMATCH.fullmatch(problem["reason"]):
+            behind = found["reason"][problem.end() :].partition("Given value type:")[0]
+            reason = one_line(inner["reason"] or "; ".join(one["reason"] for one in ITEM.finditer(behind)))
+            return f"--{found['key']} is {problem['path']}, which cannot take its {inner['key']} ({reason.rstrip('.')})"
         return _describe_class(found["key"], problem["path"], one_line(problem["reason"]).rstrip("."))
     if REQUIRED in text:
         names = [_typed(one.removeprefix("--")) for one in _required(text)]

@@ -86,7 +86,11 @@ def seqlets_command(
     if several is not None and which is None:
         print(f"of {several} targets, in one table with the column target")
     print(f"written: {', '.join(map(str, paths))}")
-    print(f"next: {'; '.join(_following(results, shlex.quote(str(folder)), number, alphabet))}")
+    following = _following(results, shlex.quote(str(folder)), number, alphabet)
+    if not to.samefile(folder):
+        following.pop()  # the page shows what lies beside the results
+    if following:
+        print(f"next: {'; '.join(following)}")
 
 
 def _following(results: Any, folder: str, target: int | None, alphabet: str | None) -> list[str]:

@@ -76,6 +76,7 @@ def track_command(
         quiet: Show no progress.
     """
     from seqlight.cli.console import process_number
+    from seqlight.exports.genome_tracks import genome_track_paths
     from seqlight.formats.genome import Genome
     from seqlight.lit.genome_track import track
     from seqlight.lit.prediction_module import PredictModule
@@ -112,7 +113,7 @@ def track_command(
     )
     if process_number():
         return  # the first process does the rest
-    for path in sorted(results.path.glob(f"{what}*.bw")):
+    for path in genome_track_paths(results, what).values():
         print(path)
     print(f"{len(results):,} windows; open the file in a genome browser, or its numbers with seqlight.open_results.")
 

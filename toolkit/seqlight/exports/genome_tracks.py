@@ -49,10 +49,8 @@ def write_genome_tracks(results: Results, tiled: TiledGenome, name: str) -> list
         If some values are not finite: these positions are left out.
     """
     sizes = require_bigwig_sizes(tiled.sizes)
-    targets = [None] if not len(results) or results["track"].ndim == 2 else list(range(results["track"].shape[1]))
-    paths: list[Path] = []
-    for target in targets:
-        path = results.path / f"{name}{target_suffix(target)}.bw"
+    paths = genome_track_paths(results, name)
+    for target, path in paths.items():
         source = _Tiles(results, tiled, target)
         with disk_errors(results.path, path.name), bigwig_file(path, sizes) as file:
             for chrom, blocks in source.chromosomes():
@@ -65,8 +63,14 @@ def write_genome_tracks(results: Results, tiled: TiledGenome, name: str) -> list
                 SeqlightWarning,
                 stacklevel=2,
             )
-        paths.append(path)
-    return paths
+    return list(paths.values())
+
+
+def genome_track_paths(results: Results, name: str) -> dict[int | None, Path]:
+    """Return the file of each target, as :func:`write_genome_tracks` names it; of a single one by None."""
+    several = bool(len(results)) and results["track"].ndim > 2
+    targets = range(results["track"].shape[1]) if several else [None]
+    return {target: results.path / f"{name}{target_suffix(target)}.bw" for target in targets}
 
 
 class _Tiles:

@@ -8,6 +8,7 @@ from lightning.pytorch.cli import ArgsType, LightningCLI
 
 from seqlight.lit.data import SequenceDataModule
 from seqlight.lit.training import TrainModule
+from seqlight.lit.training_cli import TrainingCLI
 
 
 def cli(args: ArgsType = None, run: bool = True, **settings: Any) -> LightningCLI:
@@ -29,7 +30,7 @@ def cli(args: ArgsType = None, run: bool = True, **settings: Any) -> LightningCL
     """
     # A second run into the same folder is common, and does not overwrite checkpoints.
     defaults: dict[str, Any] = {"save_config_kwargs": {"overwrite": True}, "auto_configure_optimizers": False}
-    return LightningCLI(
+    return TrainingCLI(
         TrainModule, SequenceDataModule, subclass_mode_data=True, args=args, run=run, **defaults | settings
     )
 

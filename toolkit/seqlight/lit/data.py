@@ -102,11 +102,16 @@ class SequenceDataModule(L.LightningDataModule):
         dataset = self.splits[name]
         if dataset is None:
             hint = " To train without, set limit_val_batches=0 in the Trainer." if name == "valid" else ""
-            raise InputError(f"the split {name!r} was not given: {self._how_to_give(name)}.{hint}")
+            error = InputError(f"the split {name!r} was not given: {self._how_to_give(name)}.{hint}")
+            error.typed = f"the split {name!r} was not given: expected {self._how_to_type(name)}.{hint}"
+            raise error
         return dataset
 
     def _how_to_give(self, name: str) -> str:
         return f"pass {name}=(X, y) to SequenceDataModule"
+
+    def _how_to_type(self, name: str) -> str:
+        return f"a Dataset as {name} in the arguments of data (init_args), with class_path and init_args of its own"
 
     def _in_order(self, name: str) -> DataLoader[Any]:
         """Return a loader of rows to evaluate; each of several processes gets its share."""

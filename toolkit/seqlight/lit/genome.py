@@ -139,3 +139,6 @@ class GenomeDataModule(SequenceDataModule):
 
     def _how_to_give(self, name: str) -> str:
         return f"pass {name}_chroms=[...] to GenomeDataModule"
+
+    def _how_to_type(self, name: str) -> str:
+        return f"{name}_chroms in the arguments of data (init_args)"

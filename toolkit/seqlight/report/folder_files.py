@@ -126,6 +126,11 @@ def _find_fault(seqlets: pd.DataFrame, rows: int) -> str:
             return f"has no column {name}"
         if not pd.api.types.is_integer_dtype(seqlets[name]) and len(seqlets):
             return f"has something else than whole numbers as {name}"
+    for name in ("attribution", "p-value"):
+        if name in seqlets and not pd.api.types.is_numeric_dtype(seqlets[name]) and len(seqlets):
+            return f"has something else than numbers as {name}"
+    if (seqlets["start"] >= seqlets["end"]).any():
+        return "has seqlets that end where they begin, or before"
     if len(seqlets) and not 0 <= seqlets["example_idx"].min() <= seqlets["example_idx"].max() < rows:
         return f"names rows beyond the {rows} of this run"
     return ""
