@@ -49,3 +49,11 @@ def test_a_run_without_layers_has_none(tmp_path):
     found = sl.run(DeepLiftShapModule(Residual(), n_shuffles=2), X, tmp_path, accelerator="cpu", progress=False)
     with pytest.raises(sl.InputError, match="has no ledger: expected a run of `seqlight attribute --layers all`"):
         _ = found.ledger
+
+
+def test_the_rows_of_a_ledger_are_printed_as_one_line(tmp_path):
+    job = DeepLiftShapModule(Residual(), n_shuffles=2, layers=True)
+    found = sl.run(job, X, tmp_path, accelerator="cpu", devices=1, progress=False)
+    assert "\n  total_trunk, and 6 more of the ledger: (5,) float32\n  ledger_moments: (5, 7, 3) float64" in repr(found)
+    assert found._repr_html_().count("total_") == 1
+    assert len(found.names) == 12

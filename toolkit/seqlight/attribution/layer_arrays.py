@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from seqlight.attribution.explanation import Explanation
+    from seqlight.attribution.explanation import Explanation
 
 # Before the name of a module, or of a row of the ledger; and what holds the rest of the ledger.
 LAYER, TOTAL, MOMENTS = "layer_", "total_", "ledger_moments"
@@ -51,3 +53,17 @@ def ledger_names(arrays: Iterable[str]) -> list[str]:
     """
     names = list(arrays)
     return [name.removeprefix(TOTAL) for name in names if name.startswith(TOTAL)] if MOMENTS in names else []
+
+
+def shown_arrays(arrays: Iterable[str]) -> dict[str, str]:
+    """Return the arrays to print, and what to print: one stands for the rows of a ledger, which may be hundreds.
+
+    Examples
+    --------
+    >>> shown_arrays(["outputs", "total_0", "total_1", "ledger_moments"])
+    {'outputs': 'outputs', 'total_0': 'total_0, and 1 more of the ledger', 'ledger_moments': 'ledger_moments'}
+    """
+    names = list(arrays)
+    first, *others = [f"{TOTAL}{name}" for name in ledger_names(names)] or [""]
+    shown = {name: name for name in names if name not in others}
+    return shown | ({first: f"{first}, and {len(others)} more of the ledger"} if others else {})

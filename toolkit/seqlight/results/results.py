@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from seqlight.attribution.layer_arrays import shown_arrays
 from seqlight.errors import InputError, ResultsError, SeqlightError
 from seqlight.files.folder import as_folder
 from seqlight.files.stamp import FileStamp
@@ -237,7 +238,7 @@ class Results:
         return self.manifest.rows
 
     def __repr__(self) -> str:
-        lines = [f"  {name}: {self[name].shape} {self[name].dtype}" for name in self.names]
+        lines = [f"  {said}: {self[name].shape} {self[name].dtype}" for name, said in shown_arrays(self.names).items()]
         return "\n".join([f"Results of {len(self)} rows in {self.path}", *lines])
 
     @shown_safely
@@ -245,7 +246,8 @@ class Results:
         missing = len(self.missing())
         lines = [f"Results of {len(self)} rows in {self.path}"]
         lines += [f"{missing} of {self.manifest.shards} shards are missing"] if missing else []
-        rows = [[name, " x ".join(map(str, self[name].shape)), str(self[name].dtype)] for name in self.names]
+        shown = ((self[name], said) for name, said in shown_arrays(self.names).items())
+        rows = [[said, " x ".join(map(str, one.shape)), str(one.dtype)] for one, said in shown]
         return html_lines(lines) + html_table(["array", "shape", "dtype"], rows) + self._logos()
 
     @shown_safely
