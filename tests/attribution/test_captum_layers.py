@@ -139,6 +139,23 @@ def test_the_layers_own_order_of_dimensions_is_kept(X, references):
     assert sl.LayerDeepLift(model, model.up).attribute(X, references[:1]).shape == (20, 3, 3)
 
 
+@pytest.mark.reliability(
+    "models",
+    "a model in training of which some modules are in evaluation mode, such as a frozen batch norm",
+    "every module is given back in its own mode; NeuronDeepLift put all of them in that of the model",
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_modules_stay_in_their_own_modes(X, references, name):
+    model = nn.Sequential(nn.Conv1d(4, 3, 5), nn.BatchNorm1d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 2)).double()
+    model.train()
+    model[1].eval()
+    modes = [one.training for one in model.modules()]
+    chosen = {"neuron_selector": (1, 2)} if name.startswith("Neuron") else {"target": 0}
+    baselines = references if name.endswith("Shap") else references[:1]
+    getattr(sl, name)(model, model[1]).attribute(X, baselines=baselines, **chosen)
+    assert [one.training for one in model.modules()] == modes
+
+
 @pytest.mark.reliability("attribution", "layer= is not in the model, or is called twice", "refused, with what to do")
 def test_layers_that_cannot_be(X):
     model = plain()

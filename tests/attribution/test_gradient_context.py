@@ -7,6 +7,11 @@ from torch import nn
 import seqlight as sl
 from seqlight.attribution.gradient_context import borrow_with_gradients, require_path, without_cudnn_recurrence
 
+
+class Own(torch.Tensor):
+    """A tensor of a class of its own, such as that of a library."""
+
+
 CPU = torch.device("cpu")
 
 
@@ -79,3 +84,5 @@ def test_an_output_without_a_gradient_is_refused():
         require_path(x * 2, [other])
     with pytest.raises(sl.UnsupportedOperation, match=r"look for torch\.no_grad"):
         require_path(torch.ones(1), [x])
+    own = x.detach().as_subclass(Own).requires_grad_()
+    require_path(own * 2, [own])

@@ -245,6 +245,13 @@ def test_sequences_of_any_dtype(model, X, dtype):
     assert torch.equal(explain(model, X.to(dtype)), explain(model, X))
 
 
+def test_autocast_of_the_caller_does_not_reach_in(model, X):
+    expected = explain(model, X)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = explain(model, X)
+    assert torch.equal(found, expected)
+
+
 def test_progress_is_shown(model, X, capsys):
     explain(model, X, verbose=True)
     assert f"{3 * 4 * LENGTH}/{3 * 4 * LENGTH}" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import get_gradient_edge
 from torch.nn.parallel import _functions as parallel
 
 # Names of autograd nodes, without their number, that are linear if only one operand depends on the input.
@@ -120,7 +121,8 @@ def find_unexplained(outputs: Iterable[Tensor], explained_by: Collection[Any], i
 
 def leads_to(outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> bool:
     """Return whether autograd's graph has a path from any of `outputs` to any of `inputs`."""
-    ends = {one.grad_fn if one.grad_fn is not None else _accumulator(one) for one in inputs if one.requires_grad}
+    with torch._C.DisableTorchFunction():  # a subclass of Tensor would put a node of its own in between
+        ends = {get_gradient_edge(one).node for one in inputs if one.requires_grad}
     waiting: list[Any] = [one.grad_fn for one in outputs if one.grad_fn is not None]
     seen = set(waiting)
     while waiting:

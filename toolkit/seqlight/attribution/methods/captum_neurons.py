@@ -124,7 +124,7 @@ class _Neuron(nn.Module):
     def __init__(self, model: nn.Module, layer: nn.Module, selector: NeuronSelector, at_input: bool) -> None:
         super().__init__()
         self.model = model
-        self.train(model.training)
+        self.training = model.training  # train() would change the modes of its modules
         self.__dict__["found"] = layer, selector, at_input
 
     def forward(self, *inputs: Any) -> Tensor:

@@ -181,6 +181,7 @@ def saturation_mutagenesis(
         hold_precision(checked.precision, checked.device),
         borrow(model, checked.device, None if dtype in HALF else dtype),
         torch.no_grad(),
+        torch.autocast(checked.device.type, enabled=False),  # of the caller: effects are small differences
         autocast(checked.device, dtype),
         open_progress(sum(one.shape.numel() for one in grids), "mutants", show=verbose) as bar,
     ):
