@@ -14,6 +14,8 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 # What `make quick` and the pre-commit hook run: the rules for files and imports, and one file of each of the main rooms.
 QUICK := tests/test_arrows.py tests/test_files.py tests/test_workflow.py tests/sequence/test_one_hot.py \
   tests/prediction/test_predict.py tests/attribution/rules/test_elementwise.py tests/seqlets/test_cuts.py
+# The files with tests that `make test` runs a second time; to collect all others would take as long as these tests.
+ON_ACCELERATOR := $(shell grep -rl "mark\.accelerator" tests --include="test_*.py")
 # What `make accelerator` runs: the rooms that put a model on a device, without the tests of the loops for the CPU.
 COMPUTING := --ignore=tests/attribution/kernels tests/attribution tests/callbacks tests/lit tests/metrics tests/prediction tests/test_workflow.py
 SOURCES := pyproject.toml toolkit/build_native.py $(wildcard toolkit/seqlight/native/*.[ch])
@@ -29,7 +31,7 @@ demo: $(VENV)/.installed  ## train on real DNA, watch what the model learns, wri
 
 test: $(VENV)/.installed-dev  ## run the tests, and some of them again on an accelerator, real or pretended
 	$(PYTEST)
-	$(PYTEST) tests --on-accelerator -m "accelerator and not slow"
+	$(PYTEST) $(ON_ACCELERATOR) --on-accelerator -m "accelerator and not slow"
 
 accelerator: $(VENV)/.installed-dev  ## run on an accelerator, real or pretended, all tests that compute something
 	$(PYTEST) $(COMPUTING) --on-accelerator -m "not slow"
