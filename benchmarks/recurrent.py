@@ -10,6 +10,7 @@ smallest. In each round all run in turn; ratios are those of the least times.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.table import rules
 
 KINDS: dict[str, Any] = {"LSTM": nn.LSTM, "GRU": nn.GRU, "RNN": nn.RNN}
+SIZES, LENGTHS = (32, 320), (30, 300)
 FUNCTIONS = (torch.lstm, torch.gru, torch.rnn_tanh)
 SEQUENCES, REFERENCES, BATCH, CHANNELS = 4, 20, 64, 32
 
@@ -94,23 +96,22 @@ def measure(kind: str, size: int, positions: int, dtype: torch.dtype, rounds: in
     return {"seconds": least, **{f"{name}_over_floor": least[name] / least["floor"] for name in [*calls][1:]}}
 
 
+def measure_all(rounds: int) -> list[dict[str, Any]]:
+    """Measure and print each network."""
+    found = []
+    for kind, size, positions in itertools.product(KINDS, SIZES, LENGTHS):
+        of = {name: measure(kind, size, positions, getattr(torch, name), rounds) for name in ("float32", "float64")}
+        ratio = of["float64"]["seconds"]["ours"] / of["float32"]["seconds"]["ours"]
+        found.append({"layer": kind, "size": size, "positions": positions, **of, "float64_over_float32": ratio})
+        shares = {name: round(one["ours_over_floor"], 2) for name, one in of.items()}
+        print(kind, size, positions, shares, round(ratio, 2), of["float32"].get("before_over_floor"), flush=True)
+    return found
+
+
 def main() -> None:
     rounds = count_argument(3)
     torch.set_num_threads(1)
-    machine, found = describe_machine(), list[dict[str, Any]]()
-    for kind in KINDS:
-        for size in (32, 320):
-            for positions in (30, 300):
-                of = {
-                    name: measure(kind, size, positions, getattr(torch, name), rounds)
-                    for name in ("float32", "float64")
-                }
-                ratio = of["float64"]["seconds"]["ours"] / of["float32"]["seconds"]["ours"]
-                found.append({"layer": kind, "size": size, "positions": positions, **of, "float64_over_float32": ratio})
-                shares = {name: round(one["ours_over_floor"], 2) for name, one in of.items()}
-                print(
-                    kind, size, positions, shares, round(ratio, 2), of["float32"].get("before_over_floor"), flush=True
-                )
+    machine, found = describe_machine(), measure_all(rounds)
     settings = {"sequences": SEQUENCES, "references": REFERENCES, "batch_size": BATCH, "rounds": rounds}
     print(write_results("recurrent", {**settings, "networks": found}, machine))
 
