@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
 
 import seqlight as sl
 from seqlight.errors import UnsupportedOperation
@@ -78,6 +79,23 @@ class Recurrent(nn.Module):
         return self.head(self.rows(x.mT)[0].flatten(1))
 
 
+class Exchanged(nn.Module):
+    """Two heads of the same numbers, one of which is used in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.head, self.other = nn.Conv1d(4, 8, 5), nn.Linear(64, 2), nn.Linear(64, 2)
+        self.other.load_state_dict(self.head.state_dict())
+
+    def forward(self, x):
+        h = self.first(x).relu().flatten(1)
+        return self.head(h) if self.training else self.other(h)
+
+
+def saved(module, h):
+    return checkpoint(dense, module, h, use_reentrant=False)
+
+
 def with_hook():
     model = Written(dense)
     model.first.register_forward_hook(lambda module, args, y: 2 * y)
@@ -100,6 +118,8 @@ MODELS = {
     "made in the forward": (lambda: Written(lambda self, h: dense(self, h + torch.arange(8.0).to(h))), 3),
     "a branch of training": (lambda: Written(grown), 1),
     "a weight that is made": (lambda: Written(lambda self, h: dense(self, h * self.mu.exp())), 3),
+    "another head of equal weights": (Exchanged, 1),
+    "a checkpoint": (lambda: Written(saved), 3),
     "detached": (lambda: Written(lambda self, h: dense(self, h) + h.detach()), 3),
     "an encoder": (lambda: nn.Sequential(encoder(0.0), nn.Flatten(), nn.Linear(48, 2)), None),
     "an encoder with dropout": (lambda: nn.Sequential(encoder(0.1), nn.Flatten(), nn.Linear(48, 2)), None),

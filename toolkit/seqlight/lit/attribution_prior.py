@@ -167,6 +167,13 @@ def _require_single(target: Target) -> Target:
     """Return `target`; InputError if it is a list, or no target whatever the rows."""
     if isinstance(target, list):
         raise InputError("target is a list: one prior explains one target, so give each a prior of its own.")
-    if not isinstance(target, Contrast | Tensor | np.ndarray):
+    if isinstance(target, Contrast):
+        for side in (target.a, target.b):
+            if isinstance(side, list):
+                raise InputError(
+                    f"a side of the contrast is {side!r}: expected one target, such as a number or a text."
+                )
+            _require_single(as_target(side))
+    elif not isinstance(target, Tensor | np.ndarray):
         Targets(target, 1)
     return target
