@@ -1,12 +1,13 @@
 """Time ``seqlight.saturation_mutagenesis`` beside tangermeme and a loop written by hand.
 
-Usage: ``python benchmarks/speed_mutagenesis.py [rounds]``; three rounds take some three minutes. All predict every
+Usage: ``python benchmarks/speed_mutagenesis.py [rounds]``; two rounds take some three minutes. All predict every
 mutant of the same sequences in float32, with one thread; seconds are those of the processor. "in_full" is seqlight
 computing each mutant in full, where by itself it computes what a substitution changes. The loop predicts every letter
 at every position, the letter of the sequence included. tangermeme's fast path computes only what a mutation reaches,
 after Nair et al. (2022); its default takes it in jobs that it estimates at more than 30 seconds, and
-"tangermeme_fast" always takes it. It captures the model first, which takes about a second whatever the job is. The
-job "small" is one where nothing can be saved.
+"tangermeme_fast" always takes it. It captures the model first, which takes about a second whatever the job is. So what
+each further sequence of a call takes is measured beside: a quarter of the difference between five sequences and one.
+The job "small" is one where nothing can be saved.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any, cast
 
 import torch
-from harness import count_argument, describe_machine, time_in_turn, write_results
+from harness import Timing, count_argument, describe_machine, time_in_turn, write_results
 from networks import basset_like, bpnet_like, mixed
 from torch import Tensor, nn
 
@@ -36,6 +38,8 @@ JOBS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int], int, int, int, s
     "pairs": (basset_like, (1, 600), 290, 310, 1, "pairs pairs_in_full"),
     "small": (mixed, (1, 200), 0, 200, 10, "seqlight in_full"),
 }
+# Of these jobs, what each further sequence takes where a call has so many.
+FURTHER, MANY = ("basset-like", "bpnet-like"), 5
 # Imported by its path, since the package has a function of this name too.
 tangermeme: Any = import_module("tangermeme.saturation_mutagenesis")
 
@@ -103,18 +107,48 @@ def compare(model: nn.Module, shape: tuple[int, int], start: int, end: int, roun
     return result
 
 
+def compare_further(model: nn.Module, length: int, start: int, end: int, rounds: int) -> dict[str, Any]:
+    """Return the seconds of each further sequence of a call, and how many times faster seqlight is."""
+    X = random_one_hot((MANY, 4, length), random_state=0)
+    settings: dict[str, Any] = {"start": start, "end": end, "target": 0, "batch_size": BATCH, "device": "cpu"}
+    functions = {"seqlight": saturation_mutagenesis, "tangermeme_fast": tangermeme_fast}
+    calls = {
+        f"{name}_{n}": partial(func, model, X[:n], **settings) for name, func in functions.items() for n in (1, MANY)
+    }
+    timings = time_in_turn(calls, rounds, time.process_time)
+    each = {}
+    for name in functions:
+        one, many = timings[f"{name}_1"], timings[f"{name}_{MANY}"]
+        each[name] = Timing(*((b - a) / (MANY - 1) for a, b in zip(one, many, strict=True)))
+    result = {
+        "shape": list(X.shape),
+        "positions": [start, end],
+        "rounds": rounds,
+        **{f"{name}_s": one._asdict() for name, one in timings.items()},
+        **{f"{name}_s_for_each_further_sequence": one._asdict() for name, one in each.items()},
+        "times_faster_than_tangermeme_fast": each["tangermeme_fast"].ratio(each["seqlight"]),
+    }
+    print({name: round(one["least"], 3) for name, one in result.items() if isinstance(one, dict)}, flush=True)
+    return result
+
+
 def main(rounds: int) -> None:
     torch.set_num_threads(1)
     machine = describe_machine()
     # tangermeme warns where it does not take its fast path.
     warnings.simplefilter("ignore")
-    jobs = {}
+    jobs, further = {}, {}
     for name, (make, shape, start, end, times, names) in JOBS.items():
         torch.manual_seed(0)
-        jobs[name] = compare(make().eval(), shape, start, end, times * rounds, names)
+        model = make().eval()
+        jobs[name] = compare(model, shape, start, end, times * rounds, names)
+        if name in FURTHER:
+            further[name] = compare_further(model, shape[1], start, end, rounds)
     workload = {"batch_size": BATCH, "max_distance_of_pairs": DISTANCE}
-    print(write_results("speed_mutagenesis", {"workload": workload, "jobs": jobs}, machine))
+    print(
+        write_results("speed_mutagenesis", {"workload": workload, "jobs": jobs, "further_sequences": further}, machine)
+    )
 
 
 if __name__ == "__main__":
-    main(count_argument(3))
+    main(count_argument(2))

@@ -50,6 +50,9 @@ def test_mutagenesis_beside_the_whole_and_tangermeme():
     page, beside = DOCS / "mutagenesis.md", f"{fast[0]:.1f} and {fast[1]:.1f} times as long"
     check(page, f"takes a network like Basset {whole[0]:.0f} times less time than in full, and 300 positions of 2,114")
     check(page, f"one like BPNet {whole[1]:.0f} times less; tangermeme's fast way takes {beside}")
+    further = read_results("speed_mutagenesis")["further_sequences"]
+    each = [further[name]["times_faster_than_tangermeme_fast"]["least"] for name in ("basset-like", "bpnet-like")]
+    check(page, f"for each further sequence it takes {each[0]:.1f} and {each[1]:.1f} times as long as seqlight")
 
 
 def test_the_ledger_beside_the_plain_call():

@@ -17,8 +17,18 @@ def test_what_is_written(monkeypatch, tmp_path):
     names = "seqlight in_full tangermeme_fast_false by_hand", "pairs pairs_in_full"
     jobs = {name: (lambda: bpnet_like(4), (1, 30), 3, 6, 1, name) for name in names}
     monkeypatch.setattr(speed_mutagenesis, "JOBS", jobs)
+    monkeypatch.setattr(speed_mutagenesis, "FURTHER", names[:1])
+    monkeypatch.setattr(speed_mutagenesis, "MANY", 2)
+    # Its fast way first captures the model, which takes a second.
+    monkeypatch.setattr(speed_mutagenesis, "tangermeme_fast", speed_mutagenesis.in_full)
     speed_mutagenesis.main(1)
-    found = json.loads((tmp_path / "speed_mutagenesis.json").read_text())["jobs"]
+    written = json.loads((tmp_path / "speed_mutagenesis.json").read_text())
+    (further,) = written["further_sequences"].values()
+    each = further["seqlight_s_for_each_further_sequence"]
+    assert each["least"] == further["seqlight_2_s"]["least"] - further["seqlight_1_s"]["least"]
+    by = further["tangermeme_fast_s_for_each_further_sequence"]
+    assert further["times_faster_than_tangermeme_fast"]["least"] == by["least"] / each["least"]
+    found = written["jobs"]
     assert set(found) == set(names)
     for name, one in found.items():
         ours, *others = name.split()
