@@ -122,9 +122,12 @@ class Recorder(NamedCallback):
 
 
 def _write(record: AttributionRecord, path: Path) -> None:
-    """Write a record, and before it its ledger, if it has one."""
-    if record.ledger is not None:
-        save_ledger(record, path.with_name(f"{record.name}-ledger.csv"))
+    """Write a record, and before it its ledger, if it has one; else one of an earlier training is of no record now."""
+    ledger = path.with_name(f"{record.name}-ledger.csv")
+    if record.ledger is None:
+        ledger.unlink(missing_ok=True)
+    else:
+        save_ledger(record, ledger)
     save_record(record, path)
 
 

@@ -365,6 +365,10 @@ def test_the_ledger_of_each_record_is_kept_and_written(toy, tmp_path):
     assert table["epoch"].tolist() == [2] * len(direct)
     assert table["share"].tolist() == direct["share"].tolist()
     assert load_record(tmp_path / "both" / found[3]).ledger is None
+    again = toy.attribution(out=tmp_path / "both")  # a later training, whose first record replaces one of these
+    with pytest.warns(sl.SeqlightWarning, match="records of an earlier training"):
+        toy.fit([again], max_epochs=1)
+    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == found[1:]
 
 
 @pytest.mark.reliability("callbacks", "a ledger is asked for with a method that has none", "refused, with the method")
