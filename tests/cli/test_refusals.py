@@ -130,6 +130,10 @@ def test_what_the_parser_says():
         ("Option 'oftener' is not accepted", "Option 'oftener' is not accepted"),
         ('Parser key "config":\n  No file.', "--config: No file"),
         (
+            "Parser key \"out\":\n  'utf-8' codec can't encode character '\\udce9': surrogates not allowed",
+            "--out is no text in UTF-8: expected a name in it; rename the file or folder",
+        ),
+        (
             "Parser key \"strands\":\n  Expected a typing.Literal['forward', 'both']. Got value: Both",
             "--strands is 'Both': expected forward or both",
         ),

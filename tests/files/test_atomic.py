@@ -1,3 +1,5 @@
+import errno
+
 import pandas as pd
 import pytest
 
@@ -13,6 +15,24 @@ def test_the_name_appears_when_all_is_written(tmp_path):
         partial.write_text("whole")
     assert final.read_text() == "whole"
     assert [one.name for one in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.reliability(
+    "paths", "a disk that fills up while a file is written, or a folder of its name", "the sentence names the file"
+)
+def test_an_error_of_the_system_names_the_file(tmp_path):
+    final = tmp_path / "a.txt"
+    (tmp_path / "b.txt").mkdir()
+    with pytest.raises(OSError, match=rf"No space left on device: '{final}'"), atomic_write(final):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match=rf"Is a directory: '{tmp_path / 'b.txt'}'"):  # noqa: SIM117
+        with atomic_write(tmp_path / "b.txt") as partial:
+            partial.touch()
+    with pytest.raises(FileNotFoundError, match=rf"'{tmp_path / 'other'}'"), atomic_write(final):
+        (tmp_path / "other").read_bytes()
+    with pytest.raises(sl.errors.DiskError, match=r"^no room\.$"), atomic_write(final):
+        raise sl.errors.DiskError("no room.", errno.ENOSPC)
+    assert [one.name for one in tmp_path.iterdir()] == ["b.txt"]
 
 
 def test_an_error_leaves_the_earlier_file(tmp_path):

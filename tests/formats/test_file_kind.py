@@ -60,7 +60,13 @@ def test_arrays(tmp_path):
         (b"PAR1\x15", "is a Parquet file"),
         (b"\x80\x04\x95", "is a pickle"),
         (b"##fileformat=VCFv4.2\n", "is a VCF file of variants"),
+        (b"\xef\xbb\xbf##fileformat=VCFv4.2\n", "is a VCF file of variants"),
         (b"##gff-version 3\n", "is a GFF file"),
+        (
+            b"@HD\tVN:1.0\n@SQ\tSN:chr1\tLN:9\nchr1\t2\t5\t+\tx\n",
+            "is a SAM file of aligned reads, or an interval list of Picard, which",
+        ),
+        (b"read\t0\tchr1\t100\t60\t40M\t*\t0\t0\tACGT\tIIII\n", "begins with 'read"),  # SAM, and no GTF
         (GTF, "is a GFF or GTF file: make BED of it, which counts from 0"),
         (b"@read1\nACGT\n+\nFFFF\n", "is a FASTQ file: make FASTA of it"),
         (b"@HD\tVN:1.6\n", "is a SAM file"),

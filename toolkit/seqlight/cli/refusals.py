@@ -132,6 +132,8 @@ def describe_mismatch(error: Exception) -> str:
         return f"{_listed(names)} {'are' if len(names) > 1 else 'is'} missing"
     if found is None:
         return one_line(text).rstrip(".")
+    if "surrogates not allowed" in text:  # how Python keeps bytes of a name that are no UTF-8
+        return f"--{found['key']} is no text in UTF-8: expected a name in it; rename the file or folder"
     reason, given = found["reason"], GIVEN.search(text)
     types = SUBTYPES.search(reason) or ONE_TYPE.search(reason)
     if given is None or types is None:

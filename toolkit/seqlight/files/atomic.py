@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from seqlight.errors import SeqlightError
 from seqlight.files.paths import as_path
 
 
@@ -33,6 +34,8 @@ def atomic_write(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator
     ------
     InputError
         If `path` is no path.
+    OSError
+        If it cannot be written, with `path` as its `filename`.
 
     Examples
     --------
@@ -51,6 +54,11 @@ def atomic_write(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator
         if wait:
             sync_to_disk(partial)
         partial.replace(final)
+    except OSError as error:
+        # One while a file is written, as on a full disk, has no name, and that of the temporary file says nothing.
+        if error.filename in (None, str(partial)) and error.errno is not None and not isinstance(error, SeqlightError):
+            error.filename, error.filename2 = str(final), None
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

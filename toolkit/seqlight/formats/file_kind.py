@@ -14,6 +14,10 @@ from seqlight.files.text import BYTE_ORDER_MARK, GZIP, require_text_bytes
 
 Kind = Literal["npy", "npz", "fasta", "regions"]
 
+_SAM = (
+    "a SAM file of aligned reads, or an interval list of Picard, which counts from 1: expected regions as BED, such as "
+    "the peaks called from reads"
+)
 # First bytes of files that are given in place of sequences, what they are, and what to do.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"BAM\1", "a BAM file of aligned reads: expected regions to attribute, such as the peaks called from it"),
@@ -34,8 +38,8 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
         "variants makes of both alleles",
     ),
     (b"##gff", "a GFF file: make BED of it, which counts from 0, with `gff2bed`"),
-    (b"@SQ\t", "a SAM file of aligned reads: expected regions, such as the peaks called from it"),
-    (b"@HD\t", "a SAM file of aligned reads: expected regions, such as the peaks called from it"),
+    (b"@SQ\t", _SAM),
+    (b"@HD\t", _SAM),
     (b"LOCUS ", "a GenBank file: make FASTA of it"),
     (b"MEME version", "a MEME file of motifs: expected sequences, or regions and a genome"),
     (b"version https://git-lfs", "a pointer of Git LFS and not the file itself: fetch that with `git lfs pull`"),
@@ -45,7 +49,7 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
 _START, _LINE = 1 << 16, 1 << 10
 _WANTED = "FASTA, BED, npy or npz"
 _BED_LINE = re.compile(rb"[^\t\n ][^\t\n]*?[\t ]+\d+[\t ]+\d+(?:[\t ].*)?")
-_GTF_LINE = re.compile(rb"(?:[^\t]+\t){3}\d+\t\d+\t.*")
+_GTF_LINE = re.compile(rb"(?:[^\t]+\t){3}\d+\t\d+\t[^\t]*\t[-+.?]\t[.012](?:\t.*)?")
 
 
 def file_kind(path: str | os.PathLike[str]) -> Kind:
@@ -83,13 +87,14 @@ def file_kind(path: str | os.PathLike[str]) -> Kind:
         return "npz"
     if start.startswith(GZIP):
         start = _unpacked_start(file, start)
+    start = start.removeprefix(BYTE_ORDER_MARK)
     if not start.strip():
         raise InputError(f"{file} is empty: expected {_WANTED}.")
     for beginning, what in _OTHERS:
         if start.lstrip().startswith(beginning):
             raise InputError(f"{file} is {what}.")
     require_text_bytes(file, start, _WANTED)
-    return _text_kind(file, start.removeprefix(BYTE_ORDER_MARK))
+    return _text_kind(file, start)
 
 
 def _text_kind(file: Path, start: bytes) -> Kind:
