@@ -136,10 +136,11 @@ def test_attributions_without_hypothetical_ones(tmp_path, programs):
         motifs_command(tmp_path / "run", target=3)
 
 
-def test_everything_goes_into_another_folder(folder, programs, tmp_path):
+def test_everything_goes_into_another_folder(folder, programs, tmp_path, capsys):
     programs("modisco", programs.modisco)
     before = sorted(folder.iterdir())
     motifs_command(folder, out=tmp_path / "new")
+    assert "next:" not in capsys.readouterr().out  # no page would show them
     assert sorted(folder.iterdir()) == before
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"modisco", "motifs"}
 

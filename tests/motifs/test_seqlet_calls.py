@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,10 @@ import torch
 import seqlight as sl
 from planted_attributions import LENGTH, ROWS, SITE, planted_arrays
 from results_folders import loci_of, write_results
-from seqlight.motifs.seqlet_calls import SeqletOptions, call_seqlets, summed_track
+from seqlight.motifs.seqlet_calls import SeqletOptions, _require_same_run, call_seqlets, summed_track
 from seqlight.motifs.seqlet_files import read_tsv, write_seqlets, write_tsv
+from seqlight.results.manifest import Manifest
+from seqlight.results.results import Results
 from seqlight.results.row_names import write_row_names
 
 
@@ -88,6 +92,28 @@ def test_a_control_of_another_run(results, tmp_path):
     other = write_results(tmp_path / "control", planted_arrays(), method="integrated_gradients")
     with pytest.raises(sl.InputError, match=r"control in .* in method name \('integrated_gradients' here"):
         call_seqlets(results, SeqletOptions(fdr=0.05, control=other))
+
+
+@pytest.mark.reliability(
+    "seqlets",
+    "a control of the sequences themselves, without --shuffled",
+    "refused: no rate is estimated from it",
+)
+def test_a_control_that_was_not_shuffled(results, tmp_path):
+    for control in (results, write_results(tmp_path / "control", planted_arrays())):
+        with pytest.raises(sl.InputError, match=r"the same attributions, of sequences that were not shuffled"):
+            call_seqlets(results, SeqletOptions(fdr=0.05, control=control))
+
+
+def test_a_control_may_lack_what_is_kept_beside_attributions(results, tmp_path):
+    control = write_results(tmp_path / "control", planted_arrays(seed=1))
+    fields = json.loads((control.path / "manifest.json").read_text())
+    fields["method"] |= {"hypothetical": True, "keep": ["sequences"], "layers": True}
+    other = Results(control.path, Manifest(**fields))
+    _require_same_run(results, other)
+    other.manifest.method["n_shuffles"] = 7
+    with pytest.raises(sl.InputError, match=r"differs from .* in method n_shuffles"):
+        _require_same_run(results, other)
 
 
 @pytest.mark.parametrize(

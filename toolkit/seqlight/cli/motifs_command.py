@@ -63,7 +63,8 @@ def motifs_command(
         _write_motifs(run, results, which, known, finemo)
     elif not counted:
         print(f"without it: seqlight seqlets {typed} --motifs jaspar counts known motifs among seqlets")
-    print(f"next: seqlight report {typed}" + (f" --target {which}" if which else ""))
+    if to.resolve() == folder.resolve():  # the page shows what lies beside the results
+        print(f"next: seqlight report {typed}" + (f" --target {which}" if which else ""))
 
 
 def _count_known(results: Results, folder: Path, target: int | None) -> bool:

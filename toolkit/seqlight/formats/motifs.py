@@ -62,6 +62,8 @@ def jaspar_motifs(release: str = "JASPAR2024", collection: str = "CORE", **filte
             fetched = database.fetch_motifs(collection=collection, **filters)
     finally:
         database.conn.close()
+    if not fetched and not filters:
+        raise InputError(f"{release} has no motif in a collection {collection!r}: expected one such as CORE.")
     if not fetched:
         raise InputError(f"no motif of {release}, collection {collection}, passes {filters}: loosen the filters.")
     return as_motifs(fetched)

@@ -27,6 +27,9 @@ TFMODISCO = ("window_size", "flank")
 # The flank of tfmodisco_seqlets, which is no part of the sum, and is not compared with motifs.
 FLANK = 10
 
+# What a run keeps beside its attributions, which are the same with and without.
+BESIDE = ("method hypothetical ", "method keep ", "method layers ")
+
 
 @dataclass(frozen=True)
 class SeqletOptions:
@@ -142,7 +145,11 @@ def summed_track(results: Results, target: int | None) -> NDArray[Any]:
 
 def _require_same_run(results: Results, control: Results) -> None:
     """Raise InputError if a control was computed in another way, or with another model."""
-    differences = [one for one in control.manifest.differences(results.manifest) if one.startswith(("method", "model"))]
+    differences = [
+        one
+        for one in control.manifest.differences(results.manifest)
+        if one.startswith(("method", "model")) and not one.startswith(BESIDE)
+    ]
     if differences:
         raise InputError(
             f"the control in {control.path} differs from {results.path} in {'; '.join(differences)}: attribute "
@@ -158,6 +165,11 @@ def _call(track: NDArray[Any], options: SeqletOptions, target: int | None) -> tu
     if options.control is None:
         return recursive_seqlets(track, **given), None
     control = summed_track(options.control, target)
+    if track.any() and control.shape == track.shape and np.allclose(control, track, 0, 1e-4 * np.abs(track).max()):
+        raise InputError(
+            f"the control in {options.control.path} has the same attributions, of sequences that were not shuffled: "
+            "expected those of shuffled ones, by the same command with `--shuffled` and another `--out`."
+        )
     found = recursive_seqlets(track, **given, X_control=control, target_fdr=options.fdr, return_fdr=True)
     return found.seqlets, found.fdr
 
