@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from seqlight.lit.collectives import run_on_all_ranks, split_among_ranks
 from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
+from seqlight.prediction.borrowed_model.borrow import borrow
 from seqlight.prediction.float32_precision import Precision, hold_precision
+from seqlight.prediction.model_wrapper import unwrap_model
 from seqlight.targets.contrast import SingleTarget
 from seqlight_callbacks.arguments import InputFunction
 from seqlight_callbacks.explained_model import InputAdapter, select_model
@@ -125,7 +127,9 @@ class Explainer:
         target: SingleTarget = self.target[rows] if isinstance(self.target, Tensor) else self.target
         size = BatchSize(self.batch_size, device, otherwise=ROWS_ON_CPU)
         asked: AskedBatchSize = "auto" if size.learns else size.rows
-        with hold_precision(self.precision, device):
+        # What a forward counts or keeps on the model must not reach the training.
+        lent = borrow(unwrap_model(model), device, attributes=True)
+        with hold_precision(self.precision, device), lent:
             return run_method(self.method, model, self.sequences[rows], references, target, asked, device, self.layers)
 
     def _error_context(

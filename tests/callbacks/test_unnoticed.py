@@ -50,6 +50,20 @@ class Manual(TrainModule):
         return [torch.optim.SGD(self.model[0].parameters(), lr=0.1), torch.optim.Adam(self.model[-1].parameters())]
 
 
+class Counting(nn.Sequential):
+    """Noise whose size depends on how often the model was called, and the last outputs, as plain attributes."""
+
+    def __init__(self, *layers):
+        super().__init__(*layers)
+        self.calls, self.last = 0, []
+
+    def forward(self, X):
+        self.calls += 1
+        y = super().forward(X)
+        self.last.append(y.detach().mean())
+        return y * (1 + 0.01 * self.calls) + self.last[-1] if self.training else y
+
+
 class WithWorkers(L.LightningDataModule):
     """Shuffled by the global generator, loaded by a process of its own."""
 
@@ -111,6 +125,7 @@ CASES = {
     "swa": Case({"max_epochs": 4}, before=lambda: [StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=2)]),
     "compiled": Case(change=compiled("eager")),
     "manual": Case(module=Manual),
+    "counting": Case(change=lambda net: Counting(*net)),
 }
 SLOW = {"compiled by inductor": Case(change=compiled("inductor")), "bf16-true": Case({"precision": "bf16-true"})}
 

@@ -59,6 +59,15 @@ def overwritten_later(h):
     return b + a
 
 
+def setitem_by_masks(h):
+    h = h.clone()
+    h[h < 0] = 0
+    h[h > 1] = torch.tensor(1.0)
+    h[:, :2][h[:, :2] > 0.5] = 0.5
+    h[h.mean((1, 2)) < -9] = 3  # of whole rows
+    return h
+
+
 def setitem(h):
     out = torch.zeros_like(h)
     out[:, ::2] = torch.relu(h[:, ::2])
@@ -106,6 +115,7 @@ MODELS = {
     "view": view_in_place,
     "overwritten": overwritten_later,
     "setitem": setitem,
+    "setitem by masks": setitem_by_masks,
     "prelu, bn": lambda h: BATCH.to(h)(PRELU.to(h)(h)),
     "gelu tanh": nn.GELU(approximate="tanh"),
     "threshold": nn.Threshold(0.1, -0.3),

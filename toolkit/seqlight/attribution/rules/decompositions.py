@@ -61,6 +61,17 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     return y
 
 
+def fused_setitem(input: Tensor, key: Any, value: Any) -> Any:
+    """Return the call of ``masked_fill_`` that ``input[key] = value`` is, if `key` is a mask and `value` a number."""
+    if not (isinstance(key, Tensor) and key.dtype == torch.bool and key.shape == input.shape[: key.ndim]):
+        return None
+    if isinstance(value, Tensor):
+        if value.ndim or value.requires_grad:
+            return None
+        value = value.to(input.dtype)
+    return Tensor.masked_fill_, (input, key.view(*key.shape, *[1] * (input.ndim - key.ndim)), value)
+
+
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """Return `input` between two bounds."""
     y = input if min is None else torch.maximum(input, torch.as_tensor(min, dtype=input.dtype, device=input.device))

@@ -251,6 +251,8 @@ def rules() -> dict[Any, Entry]:
             table[getattr(Tensor, operator)] = Entry(
                 name, one.function, one.one_operand, one.several_operands, True, one.linear_in, one.broadcasts
             )
+    # As relu may be written: ``h[h < 0] = 0``. Any other assignment is linear.
+    table[Tensor.__setitem__] = Entry("setitem", Tensor.__setitem__, None, fused=decompositions.fused_setitem)
     bodies = [(function, open_body(function)) for function in WRITTEN_IN_PYTHON]
     bodies.append((torch.linalg.norm, norms.linalg_norm))
     for function, body in [*bodies, *((loss, getattr(losses, loss.__name__)) for loss in LOSSES)]:
