@@ -79,3 +79,30 @@ class OutOfRange(nn.Module):
 def test_other_index_errors_are_raised_unchanged():
     with pytest.raises(IndexError, match="list index"):
         sl.predict(OutOfRange(), torch.zeros(1, 2, dtype=torch.int64), device="cpu")
+
+
+class Force(nn.Module):
+    """The derivative of an energy, as models of molecules return it."""
+
+    def __init__(self, switches_on):
+        super().__init__()
+        self.switches_on = switches_on
+
+    def forward(self, X):
+        with torch.set_grad_enabled(torch.is_grad_enabled() or self.switches_on):
+            x = X.detach().requires_grad_(torch.is_grad_enabled())
+            (found,) = torch.autograd.grad(x.pow(3).sum(), x)
+        return found.flatten(1)
+
+
+@pytest.mark.reliability(
+    "models", "a gradient that a model takes in its forward, in predict or mutagenesis", "a sentence that says how"
+)
+def test_a_gradient_that_the_model_takes():
+    X = sl.random_one_hot((2, 4, 6), random_state=0).float()
+    for method in (sl.predict, sl.saturation_mutagenesis):
+        with pytest.raises(
+            sl.InputError, match=r"takes a gradient in its forward.* write `with torch.enable_grad\(\):`"
+        ):
+            method(Force(False), X, device="cpu")
+    torch.testing.assert_close(sl.predict(Force(True), X, device="cpu"), 3 * X.flatten(1))

@@ -1,4 +1,4 @@
-"""Turn PyTorch's errors about the dtype or the ids of an input into one sentence that says what to do."""
+"""Turn PyTorch's errors about the dtype or the ids of an input, or autograd, into a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TypeGuard
 
+import torch
 from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightError
@@ -23,10 +24,15 @@ EMBEDDING_ERROR = re.compile(
     r"index out of range in self|Index \d+ of input takes value -?\d+ which is not in the valid range"
 )
 
+# What it says of a gradient where autograd is off.
+GRADIENT_ERROR = "does not require grad and does not have a grad_fn"
+
 
 @contextlib.contextmanager
 def explain_dtype_errors(inputs: Sequence[object]) -> Iterator[None]:
     """Explain an error of a model that does not accept the dtype, or has no embedding for an id, of its inputs.
+
+    So is that of a model which takes a gradient itself, where it runs without autograd.
 
     Parameters
     ----------
@@ -48,6 +54,11 @@ def explain_dtype_errors(inputs: Sequence[object]) -> Iterator[None]:
             raise InputError(
                 f"the model has no embedding for one of {' and '.join(ids)} ({error}): expected ids from 0 to below "
                 "the number of its embeddings; look for another tokenizer, or for padding by -1."
+            ) from error
+        if GRADIENT_ERROR in str(error) and not torch.is_grad_enabled():
+            raise InputError(
+                f"the model takes a gradient in its forward, where autograd is off ({error}): expected a forward that "
+                "switches it on; write `with torch.enable_grad():` around that part of it."
             ) from error
         suspects = _suspects(inputs, str(error)) if DTYPE_ERROR.search(str(error)) else ""
         if not suspects or isinstance(error, IndexError):

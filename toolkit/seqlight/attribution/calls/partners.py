@@ -54,7 +54,8 @@ def _split(recorded: torch.Size, reference: torch.Size) -> tuple[int, int, torch
     raise UnsupportedOperation(
         f"an operation turned the sequences into shape {tuple(recorded)} and their references into "
         f"{tuple(reference)}: expected them to differ in the batch dimension alone; "
-        "a model that mixes the rows of a batch cannot be explained."
+        "a model that mixes the rows of a batch cannot be explained, nor one that picks entries by a mask, "
+        "as h[h > 0] does: let torch.where choose."
     )
 
 
