@@ -78,7 +78,23 @@ def test_products_and_quotients_add_up_and_can_be_differentiated():
         assert torch.autograd.gradcheck(difference, (a1, b1, a0, b0))
 
     explained(pullbacks.product, torch.mul)
+    explained(pullbacks.elementwise_product, torch.mul)
     explained(pullbacks.quotient, torch.div)
+
+
+@pytest.mark.parametrize("shapes", [((4, 3), (4, 3)), ((4, 3), (3,)), ((1, 3), (4, 1))])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_elementwise_products_are_those_of_any_product_and_so_are_their_derivatives(shapes, dtype):
+    torch.manual_seed(0)
+    of = [torch.randn(shape, dtype=dtype, requires_grad=True) for shape in (*shapes, *shapes)]
+    sequence, reference = observed("mul", torch.mul, *of[:2]), observed("mul", torch.mul, *of[2:])
+    grad = torch.randn(4, 3, dtype=dtype, requires_grad=True)
+    found, expected = (
+        pullback(sequence, reference, [grad]) for pullback in (pullbacks.elementwise_product, pullbacks.product)
+    )
+    torch.testing.assert_close(found, expected)
+    slopes = [torch.autograd.grad(sum(y.cos().sum().abs() for y in one), (grad, *of)) for one in (found, expected)]
+    torch.testing.assert_close(*slopes)
 
 
 @pytest.mark.parametrize(

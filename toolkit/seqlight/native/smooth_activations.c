@@ -6,7 +6,7 @@
 #include "pairs.h"
 
 #ifdef HAVE_LANES
-typedef enum { GELU, GELU_TANH, SILU, SIGMOID } Kind;
+typedef enum { GELU, GELU_TANH, SILU, SIGMOID, TANH } Kind;
 typedef struct {
     Lanes y, slope;
 } Both;
@@ -60,8 +60,16 @@ INLINE Both gelu_tanh(Lanes x)
     return (Both){x * s, s + x * (s * (1 - s)) * (root + 3 * root * cubic * square)};
 }
 
+/* 2 sigmoid(2 x) - 1, which loses digits where it is nearly 0; its slope does not. */
+INLINE Both hyperbolic_tangent(Lanes x)
+{
+    return (Both){2 * sigmoid(x + x) - 1, 4 * sigmoid_slope(x + x)};
+}
+
 INLINE Both activation(const Kind kind, Lanes x, const int sloped)
 {
+    if (kind == TANH)
+        return hyperbolic_tangent(x);
     if (kind == GELU)
         return gelu(x, sloped);
     if (kind == GELU_TANH)
@@ -76,6 +84,7 @@ INLINE Both activation(const Kind kind, Lanes x, const int sloped)
     case GELU: done(GELU); break;                                                                                    \
     case GELU_TANH: done(GELU_TANH); break;                                                                          \
     case SILU: done(SILU); break;                                                                                    \
+    case TANH: done(TANH); break;                                                                                    \
     default: done(SIGMOID);                                                                                          \
     }
 
@@ -159,6 +168,10 @@ INLINE Lanes curvature(const Kind kind, Lanes x)
     Lanes square = x * x, two = every(2);
     if (kind == GELU)
         return exponential(square * -.5f) * (two - square) * .398942280f;
+    if (kind == TANH) {
+        Both found = hyperbolic_tangent(x);
+        return -2 * found.y * found.slope;
+    }
     const float root = kind == GELU_TANH ? 1.59576912f : 1, cubic = kind == GELU_TANH ? .044715f : 0;
     Lanes s = sigmoid(x * root * (1 + cubic * square)), fall = 1 - two * s;
     Lanes slope = s * (1 - s), rise = root + 3 * root * cubic * square;

@@ -16,7 +16,7 @@ from seqlight.attribution.rules.layer_norm import LayerNorm
 from seqlight.attribution.rules.order_statistics import Selection
 from seqlight.attribution.rules.pooled_maxima import pooled_maxima
 from seqlight.attribution.rules.pooling import MaxPool
-from seqlight.attribution.rules.product import Product, matrix_vjp
+from seqlight.attribution.rules.product import Product, matrix_vjp, product_vjp
 from seqlight.attribution.rules.pullbacks import Observed
 from seqlight.attribution.rules.quotient import Quotient
 from seqlight.attribution.rules.softmax import Softmax
@@ -85,6 +85,8 @@ def pullback_of(rule: Any, call: Call) -> Pullback:
         case Rescale():
             return lambda *of: pullbacks.rescale(rule, *of)
         case Product():
+            if rule.vjp is product_vjp:
+                return pullbacks.elementwise_product
             return pullbacks.matrix_product if rule.vjp is matrix_vjp else pullbacks.product
         case Quotient():
             return pullbacks.quotient

@@ -24,6 +24,12 @@ class Activation(Enum):
     SIGMOID = 3
 
 
+class Hyperbolic(Enum):
+    """Functions of which the loops know multipliers and their derivatives alone: PyTorch's own have more digits."""
+
+    TANH = 4
+
+
 def activation(x: Tensor, kind: Activation, *, sloped: bool = True) -> tuple[Tensor, Tensor]:
     """Return a smooth activation function of `x`, and its slope, which is empty if it is not asked for."""
     y, slope = torch.empty_like(x), x.new_empty(x.shape if sloped else 0)
@@ -58,7 +64,7 @@ def activation_vjp(
 
 
 def activation_multiplier(
-    grad: Tensor, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor, kind: Activation, near: float
+    grad: Tensor, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor, kind: Activation | Hyperbolic, near: float
 ) -> tuple[Tensor, Tensor]:
     """Return `grad` times the multiplier of an activation function, and the multiplier.
 
@@ -66,7 +72,7 @@ def activation_multiplier(
     ----------
     grad, x1, x0, y1, y0 : torch.Tensor, of the same shape
         The gradient at the outputs, and inputs and outputs of sequences and references.
-    kind : Activation
+    kind : Activation or Hyperbolic
         Which function.
     near : float
         Below this step of the input, the multiplier is the mean slope of two points of the line.
@@ -77,7 +83,7 @@ def activation_multiplier(
 
 
 def activation_derivatives(
-    g: Tensor, grad: Tensor, x1: Tensor, x0: Tensor, multiplier: Tensor, kind: Activation, near: float
+    g: Tensor, grad: Tensor, x1: Tensor, x0: Tensor, multiplier: Tensor, kind: Activation | Hyperbolic, near: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients at `grad` and at both inputs of the product that :func:`activation_multiplier` returns.
 

@@ -7,15 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlight.attribution.calls.call import Function, RuleFunction
-from seqlight.attribution.kernels.memory_layout import suits
-from seqlight.attribution.kernels.smooth_activations import Activation
+from seqlight.attribution.calls.call import Call, Function, RuleFunction
+from seqlight.attribution.kernels.smooth_activations import Activation, Hyperbolic
 from seqlight.attribution.kernels.table import kernel_for
+from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.multiplier_functions import differentiate_formula, smooth_formula
+from seqlight.attribution.rules.smooth_activations import SmoothActivation
 
 
 class ActivationMultiplierFunction(RuleFunction):
-    """The same as :class:`SmoothFunction`, of tensors that the loops take.
+    """The same as :class:`SmoothFunction`, of a function that the loops have.
 
     Parameters of :meth:`forward`: the function and its slope, both of one tensor; the step from which on a secant has
     digits enough; which function it is for the loops; the gradient, inputs and outputs.
@@ -27,17 +28,18 @@ class ActivationMultiplierFunction(RuleFunction):
         function: Function,
         slope: Function,
         near: float,
-        kind: Activation,
+        kind: Activation | Hyperbolic,
         grad: Tensor,
         x1: Tensor,
         x0: Tensor,
         *ys: Tensor,
     ) -> Tensor:
         """Return `grad` times the multiplier."""
-        grad = grad.contiguous()
+        # The gates of a recurrent network are parts of wider tensors.
+        grad, x1, x0, y1, y0 = (one.contiguous() for one in (grad, x1, x0, *ys))
         kernel = kernel_for("smooth_activations.activation_multiplier", x0.device.type, x0.dtype)
         assert kernel is not None
-        found, multiplier = kernel(grad, x1, x0, *ys, kind, near)
+        found, multiplier = kernel(grad, x1, x0, y1, y0, kind, near)
         ctx.function, ctx.slope, ctx.near, ctx.kind = function, slope, near, kind
         ctx.save_for_backward(grad, x1, x0, multiplier)
         return found  # type: ignore[no-any-return]
@@ -59,9 +61,11 @@ class ActivationMultiplierFunction(RuleFunction):
         return None, None, None, None, *found, None, None
 
 
-def suits_loops(*tensors: Tensor) -> bool:
-    """Return whether the loops take inputs and outputs like these."""
-    x = tensors[0]
-    return kernel_for("smooth_activations.activation_multiplier", x.device.type, x.dtype) is not None and suits(
-        *tensors
-    )
+def kind_of_loop(rule: Rescale, call: Call, x: Tensor) -> Activation | Hyperbolic | None:
+    """Return which function of the loops a call with inputs like `x` is, or None."""
+    kernel = kernel_for("smooth_activations.activation_multiplier", x.device.type, x.dtype)
+    if kernel is None or not x.numel() or x.is_neg():
+        return None
+    if isinstance(rule, SmoothActivation) and rule.kind is not None:
+        return rule.kind(call)
+    return Hyperbolic.TANH if call.name == "tanh" else None

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.partners import repeat_like
-from seqlight.attribution.rules.activation_multiplier import ActivationMultiplierFunction, suits_loops
+from seqlight.attribution.rules.activation_multiplier import ActivationMultiplierFunction, kind_of_loop
 from seqlight.attribution.rules.elementwise import Rescale, Rounding, rounding_error, smallest_step
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
 from seqlight.attribution.rules.multiplier_functions import MatrixProductFunction, ReluFunction, SmoothFunction
@@ -63,8 +63,8 @@ def rescale(rule: Rescale, sequence: Observed, reference: Observed, grads: Seque
         function, near = reference.call, _near(x0.dtype)
         at = partial(_slope_by, rule, function)
         of = grads[0], x1, x0, y1.detach(), y0.detach()
-        if isinstance(rule, SmoothActivation) and rule.kind is not None and suits_loops(*of[1:]):
-            return [ActivationMultiplierFunction.apply(function, at, near, rule.kind(function), *of)]
+        if (kind := kind_of_loop(rule, function, x0)) is not None:
+            return [ActivationMultiplierFunction.apply(function, at, near, kind, *of)]
         return [SmoothFunction.apply(function, at, near, *of)]
     dx, dy = x1 - x0, y1 - y0
     with torch.no_grad():
@@ -128,6 +128,15 @@ def product(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) ->
         found = tuple(one * weight for one in found) if weight != 1 else found
         total = [a + b for a, b in zip(total, found, strict=True)] if total else list(found)
     return total
+
+
+def elementwise_product(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
+    """Return the same for two real tensors of one shape, without a graph of the product itself."""
+    (grad,), x0 = grads, reference.operands
+    if len(x0) != 2 or any(one.shape != grad.shape or one.is_complex() for one in x0):
+        return product(sequence, reference, grads)
+    a, b = (torch.lerp(its, repeat_like(one, its), 0.5) for one, its in zip(sequence.operands, x0, strict=True))
+    return [grad * b, grad * a]
 
 
 def matrix_product(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
