@@ -24,7 +24,7 @@ VIEWS = frozenset(
 FILLS = frozenset("fill_ full new_full new_ones new_zeros ones ones_like zero_ zeros zeros_like".split())
 
 # What looks at results in seqlight.attribution.explainer, and takes another way where they are no good.
-CHECKS = ("is_complete", "require_independent_rows")
+CHECKS = ("is_complete", "require_independent_pairs")
 
 
 class KernelCounter(TorchDispatchMode):
