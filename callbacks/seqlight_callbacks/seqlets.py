@@ -153,7 +153,8 @@ class SeqletCallback(RecordListener):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Warn of tables of another training, before this one adds its own."""
         if self._folder is not None and trainer.is_global_zero and not is_dry_run(trainer):
-            self._folder.begin(resumed=bool(steps_trained(trainer)))
+            # Here the steps of a checkpoint are not yet restored.
+            self._folder.begin(resumed=trainer.ckpt_path is not None or bool(steps_trained(trainer)))
 
     def scalar_names(self) -> list[str]:
         """Return the names of the numbers that it logs for every record."""

@@ -151,3 +151,13 @@ def test_a_second_training_into_the_same_folder_is_a_warning(toy, tmp_path):
     toy.fit([toy.attribution(4), SeqletCallback(out=tmp_path / "out")], max_epochs=2)
     with pytest.warns(sl.SeqlightWarning, match="holds 2 tables of an earlier training.*its own `out`"):
         toy.fit([toy.attribution(4), SeqletCallback(out=tmp_path / "out")], max_epochs=1)
+
+
+def test_a_training_that_is_resumed_goes_on_in_its_folder(toy, tmp_path, recwarn):
+    callbacks = [toy.attribution(4), SeqletCallback(out=tmp_path / "out")]
+    toy.fit(callbacks, max_epochs=1).trainer.save_checkpoint(tmp_path / "half.ckpt")
+    recwarn.clear()
+    again = [toy.attribution(4), SeqletCallback(out=tmp_path / "out")]
+    toy.fit(again, max_epochs=2, ckpt_path=str(tmp_path / "half.ckpt"))
+    assert not [one for one in recwarn if "earlier training" in str(one.message)]
+    assert len(list((tmp_path / "out").iterdir())) == 2
