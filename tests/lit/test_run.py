@@ -204,6 +204,24 @@ def test_a_folder_of_another_target_is_refused(tmp_path, source, old, new):
         sl.run(of(source.replace(old, new)), rows, **quiet)
 
 
+@pytest.mark.reliability(
+    "runs",
+    "a run in float32 that is started again in TF32, which is some percent off on a GPU, and the other way round",
+    "refused, with both precisions: no folder holds rows of both",
+)
+def test_a_folder_of_another_precision_is_refused(tmp_path):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(40, 3))
+    rows, quiet = sl.random_one_hot((2, 4, 10), random_state=0), {"accelerator": "cpu", "progress": False}
+    jobs = {one: DeepLiftShapModule(model, n_shuffles=2, precision=one) for one in (None, "tf32")}
+    for one, job in jobs.items():
+        sl.run(job, rows, out=tmp_path / str(one), **quiet)
+    assert sl.open_results(tmp_path / "None").manifest.method["precision"] == "32-true"  # as in earlier folders
+    for one, other in ((None, "tf32"), ("tf32", None)):
+        with pytest.raises(sl.ResultsError, match=r"differs in method precision \('32-true.* here, '32-true.* there\)"):
+            sl.run(jobs[other], rows, out=tmp_path / str(one), **quiet)
+
+
 class Edited(torch.nn.Module):
     def __init__(self, scale=1.0, mask=1.0):
         super().__init__()

@@ -188,10 +188,12 @@ class ShardWriter(Callback):
         (self.out / LOCKS / STOP_NOTE).unlink(missing_ok=True)
         describe = getattr(module, "method", None)
         method = {"name": type(module).__qualname__} if describe is None else describe()
+        # That of the module is another one, such as tf32.
+        precisions = [str(trainer.precision), method.get("precision")]
         manifest = Manifest(
             rows=len(data),
             shard_rows=self.shard_rows or data.rows_for_a_shard(trainer.world_size),
-            method={**method, "precision": str(trainer.precision)},
+            method={**method, "precision": ", ".join(filter(None, precisions))},
             model=fingerprint_model(_identified_module(module), getattr(module, "identity", None)),
             data=fingerprint,
             format=FORMAT,
