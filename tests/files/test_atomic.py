@@ -1,4 +1,5 @@
 import errno
+import os
 
 import pandas as pd
 import pytest
@@ -33,6 +34,34 @@ def test_an_error_of_the_system_names_the_file(tmp_path):
     with pytest.raises(sl.errors.DiskError, match=r"^no room\.$"), atomic_write(final):
         raise sl.errors.DiskError("no room.", errno.ENOSPC)
     assert [one.name for one in tmp_path.iterdir()] == ["b.txt"]
+
+
+@pytest.mark.reliability(
+    "paths",
+    "output to a link to a file on another disk, to a pipe, or to /dev/stdout",
+    "the file behind the link is written, and the link stays; pipes and devices are refused, and stay as they are",
+)
+def test_links_are_followed_and_devices_left_alone(tmp_path):
+    (tmp_path / "disk").mkdir()
+    link, pipe, to_pipe = tmp_path / "a.txt", tmp_path / "pipe", tmp_path / "to_pipe"
+    (tmp_path / "disk" / "b.txt").touch()
+    link.symlink_to(tmp_path / "disk" / "b.txt")
+    os.mkfifo(pipe)
+    to_pipe.symlink_to(pipe)
+    for text in ("one", "two"):
+        with atomic_write(link) as partial:
+            partial.write_text(text)
+        assert link.is_symlink()
+        assert (tmp_path / "disk" / "b.txt").read_text() == text
+    for path in (pipe, to_pipe):
+        with (
+            pytest.raises(sl.InputError, match="is a pipe or a device: expected the path of a file"),
+            atomic_write(path),
+        ):
+            pass
+    assert pipe.is_fifo()
+    assert to_pipe.is_symlink()
+    assert [one.name for one in (tmp_path / "disk").iterdir()] == ["b.txt"]
 
 
 def test_an_error_leaves_the_earlier_file(tmp_path):

@@ -116,10 +116,8 @@ def describe_mismatch(error: Exception) -> str:
     """
     text = str(error)
     if unread := NO_CONFIG.match(text):
-        return (
-            f"--config is no file of options ({textwrap.shorten(one_line(unread['what']), MOST_QUOTED)}): expected "
-            "YAML, with a line for each, NAME: VALUE"
-        )
+        what = textwrap.shorten(one_line(unread["what"]), MOST_QUOTED) or "nothing to read"
+        return f"--config is no file of options ({what}): expected YAML, with a line for each, NAME: VALUE"
     found = MISMATCH.search(text)
     if found is not None and (problem := CLASS.search(found["reason"])):
         if inner := MISMATCH.fullmatch(problem["reason"]):

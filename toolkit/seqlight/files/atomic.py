@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from seqlight.errors import SeqlightError
+from seqlight.errors import InputError, SeqlightError
 from seqlight.files.paths import as_path
 
 
@@ -20,7 +20,7 @@ def atomic_write(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator
     Parameters
     ----------
     path : str or path
-        The final name; its folder must exist.
+        The final name; its folder must exist. If it is a link to a file, that one is replaced, and not the link.
     wait : bool
         Whether to wait until the content is on the disk. If not, a power failure can still destroy it, until
         :func:`sync_to_disk` has been called.
@@ -33,7 +33,7 @@ def atomic_write(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator
     Raises
     ------
     InputError
-        If `path` is no path.
+        If `path` is no path, or that of a pipe or a device.
     OSError
         If it cannot be written, with `path` as its `filename`.
 
@@ -47,7 +47,7 @@ def atomic_write(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator
     ...     (Path(folder) / "a.txt").read_text()
     'all of it'
     """
-    final = as_path(path)
+    final = _followed(as_path(path))
     partial = final.with_name(f"{final.name}.{os.getpid()}.partial")
     try:
         yield partial
@@ -61,6 +61,14 @@ def atomic_write(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _followed(path: Path) -> Path:
+    """Return the file that a path leads to, which must not be a pipe or a device, such as /dev/stdout."""
+    final = Path(os.path.realpath(path)) if path.is_symlink() and path.exists() else path
+    if final.exists() and not (final.is_file() or final.is_dir()):
+        raise InputError(f"{str(path)!r} is a pipe or a device: expected the path of a file to write.")
+    return final
 
 
 def sync_to_disk(path: Path) -> None:
