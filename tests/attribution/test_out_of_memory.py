@@ -1,11 +1,11 @@
 """Attributions where memory runs out, forward or backward: the same numbers in smaller batches."""
 
 import contextlib
+import functools
 import gc
 import time
 import warnings
 import weakref
-from functools import partial
 
 import pytest
 import torch
@@ -56,10 +56,10 @@ METHODS = {
     "its raw outputs": explained(sl.saturation_mutagenesis, raw_outputs=True),
 }
 DEVICE_METHODS = {
-    "deep_lift_shap": partial(sl.deep_lift_shap, target=[0, 1]),
-    "attribute": partial(sl.attribute, multipliers=True),
-    "attribute with as many references as needed": partial(sl.attribute, n_shuffles="auto", tolerance=5.0),
-    "integrated_gradients": partial(sl.integrated_gradients, n_steps=3),
+    "deep_lift_shap": functools.partial(sl.deep_lift_shap, target=[0, 1]),
+    "attribute": functools.partial(sl.attribute, multipliers=True),
+    "attribute with as many references as needed": functools.partial(sl.attribute, n_shuffles="auto", tolerance=5.0),
+    "integrated_gradients": functools.partial(sl.integrated_gradients, n_steps=3),
     "saturation_mutagenesis": lambda model, X, random_state, **how: sl.saturation_mutagenesis(
         model, X, end=20, raw_outputs=True, **how
     ),
@@ -214,6 +214,14 @@ class BothStrands(nn.Module):
         return torch.relu(forward + reverse)
 
 
+@functools.cache
+def of_both_strands(rows, n):
+    """Return sequences and references of both strands, and their attributions where memory does not run out."""
+    X = sl.random_one_hot((rows, 4, 30), random_state=0)
+    how = {"references": sl.dinucleotide_shuffle(X, n=n, random_state=1), "device": "pretend"}
+    return X, how, sl.attribute(BothStrands(), X, **how)
+
+
 @pytest.mark.reliability(
     "accelerators",
     "memory that runs out when a block of sequences has to be explained again, since its references had wrong partners",
@@ -222,9 +230,7 @@ class BothStrands(nn.Module):
 @pytest.mark.parametrize("free", [45_000, 70_000])
 @pytest.mark.parametrize("asked", [6, 9, 24])
 def test_memory_runs_out_when_partners_were_wrong(asked, free, pretend):
-    X = sl.random_one_hot((11, 4, 30), random_state=0)
-    how = {"references": sl.dinucleotide_shuffle(X, n=3, random_state=1), "device": "pretend"}
-    expected = sl.attribute(BothStrands(), X, **how)
+    X, how, expected = of_both_strands(11, 3)
     assert (expected.deltas.abs() < 1e-6).all()
     with pretend.memory_limit(free), pytest.warns(MemoryWarning, match=f"a batch of {asked} rows needs more memory"):
         assert_same(sl.attribute(BothStrands(), X, batch_size=asked, **how), expected)
@@ -237,8 +243,6 @@ def test_memory_runs_out_when_partners_were_wrong(asked, free, pretend):
 )
 @pytest.mark.parametrize("free", [84_000, 86_000, 88_000, 90_000, 92_000, 100_000])
 def test_no_block_is_lost(free, pretend):
-    X = sl.random_one_hot((40, 4, 30), random_state=0)
-    how = {"references": sl.dinucleotide_shuffle(X, n=20, random_state=1), "device": "pretend"}
-    expected = sl.attribute(BothStrands(), X, **how)
+    X, how, expected = of_both_strands(40, 20)
     with pretend.memory_limit(free), contextlib.suppress(OutOfMemory):
         assert_same(sl.attribute(BothStrands(), X, **how), expected)

@@ -86,14 +86,14 @@ def seqlets_command(
     if several is not None and which is None:
         print(f"of {several} targets, in one table with the column target")
     print(f"written: {', '.join(map(str, paths))}")
-    following = _following(results, shlex.quote(str(folder)), number, alphabet)
+    commands = _next_commands(results, shlex.quote(str(folder)), number, alphabet)
     if not to.samefile(folder):
-        following.pop()  # the page shows what lies beside the results
-    if following:
-        print(f"next: {'; '.join(following)}")
+        commands.pop()  # the page shows what lies beside the results
+    if commands:
+        print(f"next: {'; '.join(commands)}")
 
 
-def _following(results: Any, folder: str, target: int | None, alphabet: str | None) -> list[str]:
+def _next_commands(results: Any, folder: str, target: int | None, alphabet: str | None) -> list[str]:
     """Return the commands to run next: that for motifs where TF-MoDISco has what it needs."""
     from seqlight.exports.target_column import count_targets
 

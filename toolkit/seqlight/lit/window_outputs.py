@@ -64,7 +64,7 @@ turned
             f"the model returns {kind_of(output)}: expected a tensor; choose one with `func` of PredictModule, or "
             "--head on the command line."
         )
-    along = _only_reading(output.shape, window, tile) if positions is None else positions
+    along = _dimension_along_windows(output.shape, window, tile) if positions is None else positions
     if along == "none":
         return _numbers(output).unsqueeze(-1)
     if output.ndim not in (2, 3) or along >= output.ndim or not tile <= output.shape[along] <= window:
@@ -103,7 +103,7 @@ def select_track(output: Any, index: int, window: int, tile: int, positions: Alo
     torch.Size([3, 1, 50])
     """
     found = select_head(output, head)
-    along = _only_reading(found.shape, window, tile) if positions is None and found.ndim == 3 else positions
+    along = _dimension_along_windows(found.shape, window, tile) if positions is None and found.ndim == 3 else positions
     dim = 2 if along == 1 or (along == "none" and found.ndim == 3 and found.shape[1] == 1) else 1
     if found.ndim not in (2, 3) or dim >= found.ndim or not -found.shape[dim] <= index < found.shape[dim]:
         raise InputError(
@@ -124,7 +124,7 @@ def _numbers(output: Tensor) -> Tensor:
     return found.squeeze(1) if found.ndim > 1 and found.shape[1] == 1 else found
 
 
-def _only_reading(shape: Sequence[int], window: int, tile: int) -> int | Literal["none"]:
+def _dimension_along_windows(shape: Sequence[int], window: int, tile: int) -> int | Literal["none"]:
     """Return the dimension that runs along windows, or "none"; InputError if the shape can be read in two ways."""
     long = [dim for dim in range(1, len(shape)) if tile <= shape[dim] <= window]
     if len(shape) == 1 or (len(shape) < 4 and all(size == 1 for size in shape[1:])):
