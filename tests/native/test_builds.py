@@ -69,6 +69,15 @@ def test_rules_hold_on_every_build(build, request, monkeypatch, python):
     assert not lanes or "skipped" not in done.stdout
 
 
+def test_every_instruction_that_loops_use_is_emulated():
+    # Where the machine has them all, the emulated build is not tested.
+    used = "".join(path.read_text() for path in Path(loops.__file__).parent.glob("*.[ch]"))
+    emulated = (Path(__file__).parent / "emulated" / "immintrin.h").read_text()
+    names = set(re.findall(r"_mm512_\w+", used))
+    assert len(names) > 30
+    assert names - set(re.findall(r"#define (_mm512_\w+)", emulated)) == set()
+
+
 def test_an_unknown_build_is_refused():
     command = [sys.executable, "-c", "from seqlight.native.library import library; library()"]
     done = subprocess.run(command, env={**os.environ, "SEQLIGHT_NATIVE": "sse"}, capture_output=True, text=True)

@@ -34,6 +34,7 @@ EMULATED __m512 emulated_max(__m512 a, __m512 b) { EACH(16) a[i] = a[i] > b[i] ?
 EMULATED __m512 emulated_min(__m512 a, __m512 b) { EACH(16) a[i] = a[i] < b[i] ? a[i] : b[i]; return a; }
 EMULATED __m512 emulated_round(__m512 a) { EACH(16) a[i] = rintf(a[i]); return a; }
 EMULATED __m512 emulated_scale(__m512 a, __m512 n) { EACH(16) a[i] = n[i] == n[i] ? scalbnf(a[i], (int)n[i]) : n[i]; return a; }
+EMULATED __m512i emulated_or(__m512i a, __m512i b) { return (__m512i)((__v16si)a | (__v16si)b); }
 EMULATED float emulated_largest(__m512 a) { float r = a[0]; EACH(16) r = a[i] > r ? a[i] : r; return r; }
 #define _mm512_fmadd_ps emulated_fmadd
 #define _mm512_abs_ps emulated_abs
@@ -42,6 +43,9 @@ EMULATED float emulated_largest(__m512 a) { float r = a[0]; EACH(16) r = a[i] > 
 #define _mm512_roundscale_ps(a, how) emulated_round(a)
 #define _mm512_scalef_ps emulated_scale
 #define _mm512_reduce_max_ps emulated_largest
+#define _mm512_or_si512 emulated_or
+#define _mm512_castps_si512(a) ((__m512i)(a))
+#define _mm512_castsi512_ps(a) ((__m512)(a))
 
 EMULATED __m256 emulated_low(__m512 a) { __m256 r; EACH(8) r[i] = a[i]; return r; }
 EMULATED __m256d emulated_half(__m512d a, int k) { __m256d r; EACH(4) r[i] = a[i + 4 * k]; return r; }
@@ -59,14 +63,17 @@ EMULATED double emulated_sum(__m512d a) { double r = 0; EACH(4) r += a[i] + a[i 
 EMULATED __m512 emulated_move(__m512 r, __mmask16 m, __m512 a) { EACH(16) r[i] = m >> i & 1 ? a[i] : r[i]; return r; }
 EMULATED __mmask16 emulated_compare(__m512 a, __m512 b, int how)
 {
-    __mmask16 m = 0;
-    EACH(16) m |= (__mmask16)((how == _CMP_LT_OQ ? a[i] < b[i] : how == _CMP_GT_OQ ? a[i] > b[i] : a[i] >= b[i]) << i);
-    return m;
+    __mmask16 less = 0, greater = 0, at_least = 0;
+    EACH(16) less |= (__mmask16)((a[i] < b[i]) << i);
+    EACH(16) greater |= (__mmask16)((a[i] > b[i]) << i);
+    EACH(16) at_least |= (__mmask16)((a[i] >= b[i]) << i);
+    return how == _CMP_LT_OQ ? less : how == _CMP_NLT_UQ ? (__mmask16)~less : how == _CMP_GT_OQ ? greater : at_least;
 }
 #define _mm512_mask_mov_ps emulated_move
 #define _mm512_maskz_mov_ps(m, a) emulated_move(emulated_every(0), m, a)
 #define _mm512_mask_blend_ps(m, a, b) emulated_move(a, m, b)
 #define _mm512_cmp_ps_mask emulated_compare
+#define _mm512_mask_cmp_ps_mask(m, a, b, how) ((__mmask16)((m) & emulated_compare(a, b, how)))
 
 /* Places ------------------------------------------------------------------------------------------------------ */
 
