@@ -62,7 +62,7 @@ class SeqletCallback(RecordListener):
     min_overlap : int
         Positions that a seqlet and a known interval must share.
     motifs : path, or mapping of str to array of shape (4, positions), optional
-        Motifs to compare strong seqlets with, as in :func:`seqlight.annotate_seqlets`: a file in MEME format, or
+        Motifs to compare strong seqlets with, as in :func:`seqlight.annotate_seqlets`: a file of MEME or JASPAR, or
         frequencies or counts by name.
     max_q_value : float
         The largest q-value of a match.

@@ -303,7 +303,7 @@ def test_invalid_alphabets(read, text, message):
         (b"", "holds no motif"),
         (
             b">MA1 a\nA [ 1 0 ]\nC [ 0 1 ]\n",
-            "holds no motif: expected a file in MEME format, .*; of a motif database download",
+            "holds no motif: expected a file in MEME format, .*; one in JASPAR's format is read by `read_jaspar`",
         ),
         ((HEAD + BACKGROUND).encode(), "holds no motif"),
         (b"MEME version 4\0\0\1", "is no text"),

@@ -16,7 +16,7 @@ Attributions
     saturation_mutagenesis, input_x_gradient, integrated_gradients, differentiable_attributions
 Seqlets
     recursive_seqlets, tfmodisco_seqlets, calibrated_seqlets, shuffled_control,
-    overlap, cut_seqlets, annotate_seqlets, to_genome, Loci, read_meme, jaspar_motifs
+    overlap, cut_seqlets, annotate_seqlets, to_genome, Loci, read_meme, read_jaspar, jaspar_motifs
 Data
     Genome, GenomeDataset, FastaDataset, ArrayDataset, Signals, TrainingOrder, read_bed
 Files
@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from seqlight.formats.bigwig_writer import write_bigwig as write_bigwig
     from seqlight.formats.fasta_writer import write_fasta as write_fasta
     from seqlight.formats.genome import Genome as Genome
+    from seqlight.formats.jaspar_reader import read_jaspar as read_jaspar
     from seqlight.formats.meme_reader import read_meme as read_meme
     from seqlight.formats.meme_writer import write_meme as write_meme
     from seqlight.formats.modisco_writer import write_modisco as write_modisco
@@ -158,6 +159,7 @@ _CONTENTS = {
     "seqlight.seqlets.annotation": ("annotate_seqlets",),
     "seqlight.seqlets.genome_coordinates": ("to_genome",),
     "seqlight.sequence.loci": ("Loci",),
+    "seqlight.formats.jaspar_reader": ("read_jaspar",),
     "seqlight.formats.meme_reader": ("read_meme",),
     "seqlight.formats.motifs": ("jaspar_motifs",),
     "seqlight.formats.genome": ("Genome",),

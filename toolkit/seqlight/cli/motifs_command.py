@@ -37,7 +37,7 @@ def motifs_command(
 
     Args:
         folder: Folder of results, which `seqlight attribute` wrote.
-        motifs: Known motifs to compare with, by Tomtom: a file in MEME format, jaspar, or jaspar:CORE/vertebrates.
+        motifs: Known motifs to compare with, by Tomtom: a file of MEME or JASPAR, jaspar, or jaspar:CORE/vertebrates.
         target: Which of several targets, counted from 0, or as it was typed at attribute, such as counts.
         window: Positions around the middle of each sequence to look in; by default 400, or all of fewer.
         max_seqlets: The largest number of seqlets of each sign.

@@ -51,7 +51,7 @@ def seqlets_command(
         additional_flanks: For recursive, positions to add at both ends.
         window_size: For tfmodisco, positions that are summed, by default 21.
         flank: For tfmodisco, positions to add at both ends, by default 10.
-        motifs: Known motifs to compare seqlets with, by Tomtom: a file in MEME format, jaspar, or
+        motifs: Known motifs to compare seqlets with, by Tomtom: a file of MEME or JASPAR, jaspar, or
             jaspar:CORE/vertebrates.
         alphabet: DNA, RNA, protein or the letters in the order of their rows; by default DNA, or protein where there
             are twenty.

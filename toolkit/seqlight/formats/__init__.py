@@ -10,7 +10,8 @@ bigWig
     windows (``merged_windows``) into a ``bigwig_file``, which is written a piece of a chromosome at a time
     (``bigwig_pieces``), with its trees (``bigwig_trees``).
 Motifs
-    ``meme_reader`` and ``meme_matrix`` for MEME files; ``motifs`` takes JASPAR and whatever else holds motifs.
+    ``meme_reader`` and ``meme_matrix`` for MEME files, ``jaspar_reader`` for JASPAR's own; ``motifs`` takes either,
+    the package of JASPAR, and whatever else holds motifs.
 Arrays
     ``npz`` maps npy and npz files; ``modisco_writer`` writes the two that TF-MoDISco reads.
 

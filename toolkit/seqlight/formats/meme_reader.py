@@ -119,8 +119,12 @@ class _Reader:
         return self.found
 
     def hint(self) -> str:
-        """Return what to do about a file that begins like one in JASPAR's own format."""
-        return "; of a motif database download that in MEME format" if self.text.lstrip().startswith(">") else ""
+        """Return what to do about a file that looks like one of a motif database, in another format."""
+        if self.text.lstrip().startswith(">"):
+            return "; one in JASPAR's format is read by `read_jaspar`"
+        # TRANSFAC has a line with the letters above the counts.
+        is_transfac = re.search(r"^P[0O]\s+A\s+C\s+G\s+T\b", self.text, re.MULTILINE)
+        return "; databases that have TRANSFAC files have them in MEME format too" if is_transfac else ""
 
     def read(self, line: str, words: list[str]) -> None:
         if self.defined is not None:

@@ -1,4 +1,4 @@
-"""Motifs from MEME files, JASPAR, Biopython, arrays and tables, checked and as frequencies."""
+"""Motifs from files, JASPAR, Biopython, arrays and tables, checked and as frequencies."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError, kind_of
 from seqlight.extras import import_extra
+from seqlight.formats.jaspar_reader import is_jaspar, read_jaspar
 from seqlight.formats.meme_reader import Motifs as Motifs
 from seqlight.formats.meme_reader import read_meme as read_meme
 from seqlight.formats.meme_reader import read_nucleotides
@@ -75,8 +76,9 @@ def as_motifs(source: str | PathLike[str] | Mapping[str, Any] | Sequence[Any], *
     Parameters
     ----------
     source : str, path, mapping of str to array of shape (letters, positions), or sequence of motifs
-        A file in MEME format; a mapping from names to frequencies or counts, each an array, a tensor, a table or a
-        mapping with a row for each letter, or a motif of Biopython; or motifs with names, such as pyjaspar fetches.
+        A file in MEME format or one of JASPAR's, told apart by content; a mapping from names to frequencies or counts,
+        each an array, a tensor, a table or a mapping with a row for each letter, or a motif of Biopython; or motifs
+        with names, such as pyjaspar fetches.
     counts : bool
         Whether counts become frequencies (True) or are an error (False). A motif has counts if all of its positions
         sum to the same number above one; a motif of Biopython always has them.
@@ -99,7 +101,7 @@ def as_motifs(source: str | PathLike[str] | Mapping[str, Any] | Sequence[Any], *
     array([0.75, 0.  , 0.  , 0.25])
     """
     if isinstance(source, str | PathLike):
-        return read_meme(source)
+        return read_jaspar(source) if is_jaspar(source) else read_meme(source)
     return {name: _checked(name, motif, counts) for name, motif in _by_name(source).items()}
 
 
@@ -117,7 +119,7 @@ def nucleotide_motifs(source: str | PathLike[str] | Mapping[str, Any] | Sequence
     (4, 2)
     """
     if isinstance(source, str | PathLike):
-        return read_nucleotides(source)
+        return read_jaspar(source) if is_jaspar(source) else read_nucleotides(source)
     known = as_motifs(source)
     for name, motif in known.items():
         if len(motif) != 4:
@@ -140,7 +142,9 @@ def _by_name(source: Any) -> dict[str, Any]:
     else:
         named = []
     if not named:
-        raise InputError("motifs is no file and holds no motif: expected a MEME file, or frequencies by name.")
+        raise InputError(
+            "motifs is no file and holds no motif: expected a file of MEME or JASPAR, or frequencies by name."
+        )
     by_name = dict(named)
     if len(by_name) < len(named):
         twice = Counter(name for name, _ in named).most_common(1)[0][0]

@@ -22,7 +22,8 @@ def open_motifs(source: str) -> Motifs:
     Parameters
     ----------
     source : str
-        A file in MEME format; or "jaspar", or "jaspar:CORE/vertebrates": a collection of JASPAR and a group of species.
+        A file of MEME or JASPAR; or "jaspar", or "jaspar:CORE/vertebrates": a collection of JASPAR and a group of
+        species.
 
     Raises
     ------

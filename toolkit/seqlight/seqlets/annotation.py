@@ -40,7 +40,7 @@ def annotate_seqlets(
     seqlets : pandas.DataFrame
         Columns example_idx, start and end. The sequence in this interval is compared, so call seqlets without flanks.
     motifs : str, path, mapping of str to array of shape (4, positions), or sequence of motifs
-        A file in MEME format; frequencies by name, as from ``jaspar_motifs()``; or motifs as pyjaspar fetches them.
+        A file of MEME or JASPAR; frequencies by name, as from ``jaspar_motifs()``; or motifs as pyjaspar fetches them.
         Counts become frequencies if all positions of a motif have the same sum.
     n_nearest : int
         How many motifs to return for each seqlet.
