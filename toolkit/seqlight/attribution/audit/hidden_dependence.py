@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqlight.attribution.calls.memory import storage_address
+
 # Functions that turn a tensor into numbers, with which Python decides or computes.
 NUMBER_FUNCTIONS = frozenset(
     "item tolist numpy __array__ __bool__ __float__ __int__ __index__ __complex__ equal".split()
@@ -71,14 +73,6 @@ class HiddenDependence:
         """Record that `origin` made `tensor`, or wrote to it."""
         self._origins[storage_address(tensor)] = origin
         self._kept.append(tensor)
-
-
-def storage_address(tensor: Tensor) -> int:
-    """Return the address of a tensor's memory, or its id if it has none."""
-    try:
-        return tensor.untyped_storage().data_ptr() or id(tensor)
-    except (NotImplementedError, RuntimeError):
-        return id(tensor)
 
 
 def is_random(name: str) -> bool:

@@ -15,11 +15,11 @@ from seqlight.attribution.audit.hidden_dependence import (
     HiddenDependence,
     Origin,
     is_random,
-    storage_address,
     uses_first_argument_only,
     uses_shape_only,
 )
 from seqlight.attribution.calls.call import Call, Rule
+from seqlight.attribution.calls.memory import storage_address
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.engine.modes import CallMode
 from seqlight.attribution.engine.policy import CallPolicy

@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from seqlight.attribution.calls.function_bodies import open_body
 from seqlight.attribution.calls.leaves import flatten_arguments, tensors_in
+from seqlight.attribution.calls.memory import storage_address
 from seqlight.attribution.engine.visibility import is_compiled
 from seqlight.attribution.rules.operation_names import writes_in_place
 
@@ -122,7 +123,7 @@ class ForwardRecord(TorchFunctionMode):
                 self._calls[func].append(recorded)
         return y
 
-    def known(self, x: Tensor, copies: Iterable[tuple[Tensor, Tensor]]) -> KnownCalls | None:
+    def known_calls(self, x: Tensor, copies: Iterable[tuple[Tensor, Tensor]]) -> KnownCalls | None:
         """Return what is known of a pass of `x`; None if a pass of something else was recorded.
 
         Parameters
@@ -155,9 +156,9 @@ class ForwardRecord(TorchFunctionMode):
 
     def _is_exposed(self, call: _Recorded) -> bool:
         """Return whether a tensor of a call may have been written to without a new version."""
-        places = {memory_of(one) for one in self._exposed}
+        places = {storage_address(one) for one in self._exposed}
         tensors = [*(one for one in call.leaves if isinstance(one, Tensor)), *call.tensors]
-        return any(memory_of(one) in places or any(one is other for other in self._exposed) for one in tensors)
+        return any(storage_address(one) in places or any(one is other for other in self._exposed) for one in tensors)
 
 
 class KnownCalls:
@@ -200,7 +201,7 @@ class KnownCalls:
         tensors = tensors_in(found)
         if not any(one.requires_grad for one in tensors):
             return None
-        self._handed_out.update(map(memory_of, tensors))
+        self._handed_out.update(map(storage_address, tensors))
         return found
 
     def prepare(self, func: Any, args: Any, kwargs: Any) -> None:
@@ -210,7 +211,7 @@ class KnownCalls:
         writes = exposes(func) or kwargs.get("inplace") or writes_in_place(getattr(func, "__name__", ""))
         written = [*args[:1], kwargs.get("input")] if writes else []
         for one in (*written, kwargs.get("out")):
-            if isinstance(one, Tensor) and memory_of(one) in self._handed_out:
+            if isinstance(one, Tensor) and storage_address(one) in self._handed_out:
                 raise KnownIsWritten
 
     def follow(self, func: Any, args: Any, kwargs: Any, y: Any) -> None:
@@ -246,14 +247,6 @@ def exposes(func: Any) -> bool:
     if name in ("__get__", "__set__"):
         return getattr(getattr(func, "__self__", None), "__name__", "") == "data"
     return name in _EXPOSING
-
-
-def memory_of(x: Tensor) -> int:
-    """Return where the memory of a tensor begins, which its views share; its id, if it has none of its own."""
-    try:
-        return x.untyped_storage().data_ptr() or id(x)
-    except (NotImplementedError, RuntimeError):
-        return id(x)
 
 
 def _is_same(leaves: list[Any], others: list[Any]) -> bool:

@@ -213,8 +213,8 @@ def _multipliers(
     once, repeated = ([repeat_rows(one, times) for one in args] for times in (copies, n))
     with add_module_name(model):
         first = sequences.clone()  # a model may write to its input
-        with _buffers_copied(model) as buffers:
-            known = None if record is None else record.known(x, buffers)
+        with _lend_buffers(model) as buffers:
+            known = None if record is None else record.known_calls(x, buffers)
             if known is not None:
                 known.begin(first)
             observed = DifferentiableSequenceMode(model, [first], not x.requires_grad, known)
@@ -223,7 +223,7 @@ def _multipliers(
                 outputs, returned = targets.read(found, rows)[: len(x)], _first_rows(found, len(x))
         second = references.clone()
         mode = DifferentiableReferenceMode(model, [second], observed.kept, phase, not pairs.requires_grad)
-        with _buffers_copied(model), mode, explain_dtype_errors([second, *repeated]):
+        with _lend_buffers(model), mode, explain_dtype_errors([second, *repeated]):
             baselines = targets.read(model(second, *repeated), all_rows)
         if mode.position < len(observed.kept):
             require_same_call("the end", observed.kept[mode.position].name)
@@ -268,8 +268,8 @@ def _lent(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _buffers_copied(model: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Give `model` copies of its buffers for one pass, which may write to them; yields each with its buffer."""
+def _lend_buffers(model: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """Lend `model` copies of its buffers for one pass, which may write to them; yields each with its buffer."""
     buffers: list[tuple[Any, str, Tensor]] = [
         (module, name, one) for module in model.modules() for name, one in module._buffers.items() if one is not None
     ]
