@@ -2,7 +2,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from seqlight.cli.foreign_names import COMMANDS, OPTIONS, called_here
+from seqlight.cli.foreign_names import COMMANDS, OPTIONS, names_here
 from seqlight.cli.main import main
 from seqlight.cli.parameter_types import type_hints
 
@@ -30,4 +30,4 @@ def test_all_of_ours_exist():
     for name in ("attribute", "track", "seqlets"):
         options |= set(type_hints(commands[name].load()))
     assert set(OPTIONS) <= options
-    assert not [word for word in commands if called_here(word, commands, COMMANDS)]
+    assert not [word for word in commands if names_here(word, commands, COMMANDS)]

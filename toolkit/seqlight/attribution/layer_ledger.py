@@ -72,7 +72,7 @@ def ledger_moments(totals: Tensor, differences: Tensor) -> Tensor:
     d = differences.double().unsqueeze(-1)
     missed = totals.double() - d
     of_missed, of_d = _centred(missed), _centred(d)
-    moments = [_squared_error(of_missed, of_missed, d), _squared_error(of_missed, of_d, d)]
+    moments = [_covariance_of_means(of_missed, of_missed, d), _covariance_of_means(of_missed, of_d, d)]
     return torch.stack([*moments, missed.abs().nan_to_num().amax(dim=-2)], dim=-1)
 
 
@@ -99,7 +99,7 @@ class LedgerSums:
         of_d = _centred(d)
         mean = d.nanmean(dim=-2)
         variance, covariance, missed = moments.unbind(-1)
-        terms = means.double() * mean.sign(), mean.abs(), variance, covariance, _squared_error(of_d, of_d, d)
+        terms = means.double() * mean.sign(), mean.abs(), variance, covariance, _covariance_of_means(of_d, of_d, d)
         sums = [one.sum(dim=0) for one in terms]
         largest = [missed.amax(dim=0), d.abs().nan_to_num().amax(dim=(0, -2))]
         if self._sums is not None:
@@ -127,7 +127,7 @@ def _centred(values: Tensor) -> Tensor:
     return values - values.nanmean(dim=-2, keepdim=True)
 
 
-def _squared_error(a: Tensor, b: Tensor, differences: Tensor) -> Tensor:
+def _covariance_of_means(a: Tensor, b: Tensor, differences: Tensor) -> Tensor:
     """Return the covariance of the means over references of two centred quantities."""
     n = differences.isfinite().sum(dim=-2)
     return (a * b).nansum(dim=-2) / (n - 1) / n

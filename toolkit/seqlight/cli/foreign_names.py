@@ -39,7 +39,7 @@ COMMANDS = {
 }
 
 
-def called_here(word: str, known: Collection[str], names: dict[str, str]) -> list[str]:
+def names_here(word: str, known: Collection[str], names: dict[str, str]) -> list[str]:
     """Return what a word of other programs is called here, as far as that is known to a command.
 
     Parameters
@@ -53,9 +53,9 @@ def called_here(word: str, known: Collection[str], names: dict[str, str]) -> lis
 
     Examples
     --------
-    >>> called_here("seed", ["data", "random_state"], OPTIONS), called_here("fasta", ["data", "genome"], OPTIONS)
+    >>> names_here("seed", ["data", "random_state"], OPTIONS), names_here("fasta", ["data", "genome"], OPTIONS)
     (['random_state'], ['data', 'genome'])
-    >>> called_here("seed", ["data"], OPTIONS)
+    >>> names_here("seed", ["data"], OPTIONS)
     []
     """
     return [ours for ours, others in names.items() if ours in known and word.lower() in others.split()]

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
 from seqlight.cli.console import is_reported_by_first, leave_closed_pipe, plain_messages, process_number, say
-from seqlight.cli.foreign_names import COMMANDS, called_here
+from seqlight.cli.foreign_names import COMMANDS, names_here
 from seqlight.cli.interruption import STATUS, Interruption, describe_interruption
 from seqlight.cli.overview import overview, typed_name
 from seqlight.cli.refusals import describe_error, describe_mismatch
@@ -119,7 +119,7 @@ def _find(words: list[str], commands: Mapping[str, EntryPoint]) -> tuple[EntryPo
             return commands[name], words[n:]
     if words[0].startswith("-"):
         raise UsageError(f"the first word is {words[0]}, not a command; `seqlight --help` lists them")
-    here = called_here(words[0].replace("-", "_"), commands, COMMANDS)
+    here = names_here(words[0].replace("-", "_"), commands, COMMANDS)
     near = nearest(words[0], map(typed_name, commands))
     hint = f"; here it is `seqlight {here[0]}`" if here else f"; the nearest is `seqlight {near}`" if near else ""
     raise UsageError(f"there is no command {words[0]!r}{hint}; `seqlight --help` lists them")

@@ -69,7 +69,7 @@ def describe_error(error: BaseException) -> str:
         where = f"{error.filename}: " if error.filename is not None else ""
         advice = ADVICE.get(error.errno or 0)
         return one_line(f"{where}{error.strerror}") + (f"; {advice}." if advice else ".")
-    if (reason := _said_when_made(str(error))) is not None:
+    if (reason := _find_class_problem(str(error))) is not None:
         return reason
     said = one_line(error)
     if isinstance(error, FileNotFoundError) and said:  # of a library, in its own words
@@ -83,10 +83,10 @@ def describe_error(error: BaseException) -> str:
     return f"{named} (not foreseen; {DEBUG})"
 
 
-def _said_when_made(text: str) -> str | None:
-    """Return why a class could not be made, of what the parser tells about all types that it tried; None if unclear.
+def _find_class_problem(text: str) -> str | None:
+    """Return why a class could not be made, from what the parser says of all types that it tried; None if unclear.
 
-    A class tells it in a sentence; the parser's own words have no full stop, but for those that begin as its do.
+    A class says so in a sentence. The words of the parser have no full stop, except for those that are left out here.
     """
     if TRIED not in text:
         return None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqlight.cli.foreign_names import OPTIONS, called_here
+from seqlight.cli.foreign_names import OPTIONS, names_here
 from seqlight.cli.parameter_types import alternatives, is_switch, item_type, takes_mapping, takes_one, type_hints
 from seqlight.cli.usage import UsageError, nearest
 
@@ -159,7 +159,7 @@ class _Reader:
 
     def _unknown(self, typed: str) -> str:
         word = typed.replace("-", "_")
-        here = called_here(word, self.names, OPTIONS)
+        here = names_here(word, self.names, OPTIONS)
         if here:
             return f"there is no option --{typed}; here it is {' or '.join(f'--{one}' for one in here)}"
         near = nearest(word, [*self.names, CONFIG, PRINT_CONFIG, HELP])

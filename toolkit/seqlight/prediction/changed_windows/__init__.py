@@ -22,7 +22,7 @@ call
     a call of PyTorch with such tensors among its arguments
 three_taps
     convolutions of three taps, and the ReLU after them, in a compiled loop
-pointwise, linear_chains, convolutions, pools, layouts, reductions, dense_layers
+pointwise, difference_rules, convolutions, pools, layouts, reductions, dense_layers
     the rules: where a change goes in an operation
 cancellation
     where a difference from the reference would have too few digits

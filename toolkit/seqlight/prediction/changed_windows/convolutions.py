@@ -16,7 +16,7 @@ from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.sliding import Slide
 from seqlight.prediction.changed_windows.three_taps import ThreeTaps, suits
 from seqlight.prediction.changed_windows.windows import Windows, cut
-from seqlight.prediction.convolution_padding import even_padding
+from seqlight.prediction.convolution_padding import even_padding, of_each_dimension
 
 # Where each argument of a convolution is, and what it is by default.
 NAMES = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
@@ -97,12 +97,8 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
             kept = made.plain() if made.is_kept else made.plain
             later = {} if made.is_kept else {"rectified": made.rectified, "waiting": 1}
             return call.differences(kept, made.shape, starts, x.axis, whole, **later)
-    if as_images and groups == 1 and x.width <= NARROW:
-        call.outputs.note(x.width * slide.kernel * len(weight), 0)
-        added = _by_position(change.mT, call.outputs.weights.find(weight, "by position", _side_by_side), slide)
-    elif as_images:
-        kernel = call.outputs.weights.find(weight, ("turned image", groups), partial(_turned_image, groups=groups))
-        added = F.conv_transpose2d(as_image(change), kernel, None, 1, 0, 0, groups, (1, *geometry.dilation)).squeeze(2)
+    if as_images:
+        added = _add_channels_last(call, change, weight, slide, geometry)
     else:
         kernel = call.outputs.weights.find(weight, ("turned", groups), partial(_turned, groups=groups))
         transposed = F.conv_transpose1d if call.name == "conv1d" else F.conv_transpose2d
@@ -117,6 +113,16 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
     wider = Windows(around, added.add_(cut(around, x.axis, begin, reach)), begin, x.axis)
     y: Windows | None = call.windows(wider.at(starts + margin, width), starts, x.axis)
     return y
+
+
+def _add_channels_last(call: Call, change: Tensor, weight: Tensor, slide: Slide, geometry: Geometry) -> Tensor:
+    """Return what a change with channels last adds to all outputs that see it, along one dimension."""
+    weights, groups, width = call.outputs.weights, geometry.groups, change.shape[2]
+    if groups == 1 and width <= NARROW:
+        call.outputs.note(width * slide.kernel * len(weight), 0)
+        return _by_position(change.mT, weights.find(weight, "by position", _side_by_side), slide)
+    kernel = weights.find(weight, ("turned image", groups), partial(_turned_image, groups=groups))
+    return F.conv_transpose2d(as_image(change), kernel, None, 1, 0, 0, groups, (1, *geometry.dilation)).squeeze(2)
 
 
 def _by_position(change: Tensor, matrix: Tensor, slide: Slide) -> Tensor:
@@ -155,12 +161,5 @@ def each(given: Any, count: int) -> list[int] | None:
     >>> each(3, 2), each((1, 2), 2), each((4,), 2), each((1, 2, 3), 2)
     ([3, 3], [1, 2], [4, 4], None)
     """
-    if isinstance(given, int):
-        return [given] * count
-    if (
-        not isinstance(given, tuple | list)
-        or len(given) not in (1, count)
-        or not all(type(one) is int for one in given)
-    ):
-        return None
-    return list(given) * (count if len(given) == 1 else 1)
+    found = of_each_dimension(given, count)
+    return list(found) if len(found) == count and all(type(one) is int for one in found) else None

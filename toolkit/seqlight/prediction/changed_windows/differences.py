@@ -16,7 +16,7 @@ MOST_WAITING = 16
 class Differences(Windows):
     """Windows of which the difference from the reference is known, or will be computed where it is asked for.
 
-    So a convolution, the activation after it and the sum with what went in never read the reference but where the
+    So a convolution, the activation after it and the sum with what went in read the reference only where the
     activation needs it, and write one new tensor, not one each.
 
     Parameters

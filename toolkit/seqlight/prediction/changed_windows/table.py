@@ -8,8 +8,8 @@ from typing import Any
 from seqlight.prediction.changed_windows import (
     convolutions,
     dense_layers,
+    difference_rules,
     layouts,
-    linear_chains,
     pointwise,
     pools,
     reductions,
@@ -43,8 +43,8 @@ VIEWS = frozenset(
 )
 RULES: dict[str, Rule] = {
     **dict.fromkeys(ELEMENTWISE, pointwise.elementwise),
-    **dict.fromkeys(ACTIVATIONS, linear_chains.activation),
-    **dict.fromkeys(SUMS, linear_chains.addition),
+    **dict.fromkeys(ACTIVATIONS, difference_rules.activation),
+    **dict.fromkeys(SUMS, difference_rules.addition),
     **dict.fromkeys(["cat", "concat", "concatenate"], pointwise.concatenation),
     **dict.fromkeys(["softmax", "log_softmax", "softmin", "glu"], pointwise.along),
     **dict.fromkeys(["chunk", "split"], pointwise.partition),

@@ -17,8 +17,8 @@ FEWEST = 16
 class ThreeTaps:
     """What a change adds to a convolution, and to a ReLU after it, both in one pass over memory.
 
-    Computed where it is asked for. If it is so a second time, as where a model uses the output of a convolution before
-    and after its activation, the next ones with this weight are to be kept.
+    It is computed where it is asked for. Where it is asked for twice, since a model uses the output of a convolution
+    before and after its activation, the next ones with this weight are to be kept.
 
     Parameters
     ----------

@@ -17,7 +17,6 @@ from seqlight.prediction.borrowed_model.random_generators import DrawDetector
 from seqlight.prediction.device_memory import is_out_of_memory
 from seqlight.prediction.input_errors import explain_dtype_errors
 from seqlight.prediction.process_settings import EAGER
-from seqlight.prediction.row_independence.batch_ranges import refuse_batch_ranges, warn_of_batch_ranges
 from seqlight.prediction.row_independence.culprit import Culprit, RunRows
 from seqlight.prediction.row_independence.float64 import (
     find_culprit_despite_rounding,
@@ -32,6 +31,7 @@ from seqlight.prediction.row_independence.probe_rows import (
     largest_spread,
     summarise_rows,
 )
+from seqlight.prediction.row_independence.quantisation import refuse_dynamic_quantisation, warn_of_dynamic_quantisation
 from seqlight.prediction.row_independence.tolerance import (
     any_differs,
     differs,
@@ -106,7 +106,7 @@ class RowProbe:
         stacklevel : int
             As in warnings.warn, counted from the caller of this method.
         """
-        if self.rows > 1 and warn_of_batch_ranges(self.model, stacklevel + 1):
+        if self.rows > 1 and warn_of_dynamic_quantisation(self.model, stacklevel + 1):
             return
         found: tuple[Culprit | None, str] | None = None
         # A model that does not accept two rows, say, gives no reason to warn.
@@ -178,7 +178,7 @@ def require_independent_rows(model: nn.Module, run: RunRows, wanted: Any, batch_
     """
     rows, both = [0], all(len(one) > 1 for one in tensors_of(wanted))
     if batch_size > 1:
-        refuse_batch_ranges(model)
+        refuse_dynamic_quantisation(model)
         # If both are known, in reverse. If one is, in the middle, since it may depend only on the rows before it or
         # after it, and not at the same distance from both ends.
         rows = [1, 0] if both else [1, 0, 1, 1][:batch_size]

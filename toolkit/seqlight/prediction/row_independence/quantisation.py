@@ -12,26 +12,26 @@ from seqlight.errors import BatchWarning, UnsupportedOperation
 DYNAMIC = "torch.ao.nn.quantized.dynamic"
 
 
-def refuse_batch_ranges(model: nn.Module) -> None:
+def refuse_dynamic_quantisation(model: nn.Module) -> None:
     """Raise UnsupportedOperation if a module of `model` is quantised dynamically."""
-    ranges = _describe_batch_ranges(model)
-    if ranges:
-        raise UnsupportedOperation(f"{ranges}: pass batch_size=1, or the model as it was before it was quantised.")
+    found = _describe_dynamic_quantisation(model)
+    if found:
+        raise UnsupportedOperation(f"{found}: pass batch_size=1, or the model as it was before it was quantised.")
 
 
-def warn_of_batch_ranges(model: nn.Module, stacklevel: int) -> bool:
+def warn_of_dynamic_quantisation(model: nn.Module, stacklevel: int) -> bool:
     """Warn if a module of `model` is quantised dynamically, and return whether one is.
 
     `stacklevel` is counted from the caller of this.
     """
-    ranges = _describe_batch_ranges(model)
-    if ranges:
-        message = f"{ranges}, so predictions depend on batch_size: pass batch_size=1."
+    found = _describe_dynamic_quantisation(model)
+    if found:
+        message = f"{found}, so predictions depend on batch_size: pass batch_size=1."
         warnings.warn(message, BatchWarning, stacklevel=stacklevel + 1)
-    return bool(ranges)
+    return bool(found)
 
 
-def _describe_batch_ranges(model: nn.Module) -> str:
+def _describe_dynamic_quantisation(model: nn.Module) -> str:
     """Return in words that a module of `model` is quantised dynamically, or "" if none is.
 
     What it rounds to depends on the largest numbers of a batch. That changes an output by less than rounding is allowed
