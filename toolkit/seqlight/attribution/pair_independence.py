@@ -63,12 +63,8 @@ def _require_own_multipliers(
     rounding = 1e-6 if block.multipliers[0].dtype == torch.float64 else 1e-3
     for i, k in sorted(chosen) if pairs.references[0].shape[:2].numel() > 1 else ():
         if not same_multipliers(explainer.launch(pairs.only(i, k)), block, i, k, rounding):
-            raise mixed_rows(reduction, ", or pass batch_size=1")
-
-
-def mixed_rows(reduction: str, more: str = "") -> UnsupportedOperation:
-    """Return the error of a model whose multipliers change with the other rows of a batch, although outputs do not."""
-    return UnsupportedOperation(
-        f"{reduction} seems to mix the rows of a batch, so that attributions would depend on the other rows, although "
-        f"outputs do not: give it the dimensions of a row, as in h.amax(dim=(1, 2), keepdim=True){more}"
-    )
+            raise UnsupportedOperation(
+                f"{reduction} seems to mix the rows of a batch, so that attributions would depend on the other rows, "
+                "although outputs do not: give it the dimensions of a row, as in h.amax(dim=(1, 2), keepdim=True), or "
+                "pass batch_size=1."
+            )

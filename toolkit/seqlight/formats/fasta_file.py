@@ -33,8 +33,8 @@ class FastaFile:
 
     The file is mapped into memory, so that only what is cut is read; of one that bgzip compressed, only the blocks in
     which that lies are unpacked. With `unpack`, one that is compressed, or whose lines have different lengths, is read
-    into memory instead. It can be pickled, and used in forked and spawned
-    processes: each opens the file for itself. The file must not change meanwhile, which is checked before it is read.
+    into memory instead. It can be pickled, and used in forked and spawned processes: each opens the file for itself.
+    The file must not change meanwhile, which is checked before it is read.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ class FastaFile:
 
 
 def is_compressed(path: Path, by_bgzip: bool = False) -> bool:
-    """Return whether a file begins like one of gzip, or of bgzip; or like one of bgzip."""
+    """Return whether a file begins as gzip, and so bgzip, writes it; with `by_bgzip`, as bgzip alone does."""
     with path.open("rb") as file:
         start = file.read(len(LAST_BLOCK))
     return is_bgzip(start) if by_bgzip else start.startswith(GZIP)

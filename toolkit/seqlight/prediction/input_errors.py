@@ -1,4 +1,4 @@
-"""Turn PyTorch's errors about the dtype or the ids of an input, or autograd, into a sentence that says what to do."""
+"""Turn PyTorch's errors about the dtype or ids of an input, or a gradient, into a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EMBEDDING_ERROR = re.compile(
     r"index out of range in self|Index \d+ of input takes value -?\d+ which is not in the valid range"
 )
 
-# What it says of a gradient where autograd is off.
+# What PyTorch says of a gradient where autograd is off.
 GRADIENT_ERROR = "does not require grad and does not have a grad_fn"
 
 
@@ -32,7 +32,7 @@ GRADIENT_ERROR = "does not require grad and does not have a grad_fn"
 def explain_dtype_errors(inputs: Sequence[object]) -> Iterator[None]:
     """Explain an error of a model that does not accept the dtype, or has no embedding for an id, of its inputs.
 
-    So is that of a model which takes a gradient itself, where it runs without autograd.
+    The error of a model that takes a gradient in its forward, where autograd is off, is explained as well.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ _WITHOUT_GRADIENT = {
 
 @contextlib.contextmanager
 def add_module_name(model: nn.Module) -> Iterator[None]:
-    """Add to the error of a refused operation the name of the module that called it; so for what autograd refuses."""
+    """Add the name of the module that called it to the error of an operation that we refuse, or that autograd does."""
     try:
         yield
     except UnsupportedOperation as error:

@@ -97,11 +97,12 @@ def plan_convolution(
     gaps = of_each_dimension(dilation, 1)
     if of_each_dimension(stride, 1) != (1,) or groups != 1 or x.shape[1] != channels or len(gaps) != 1:
         return None
-    both = even_padding(padding, (taps,), gaps) if isinstance(gaps[0], int) and gaps[0] > 0 else None
+    (gap,) = gaps
+    both = even_padding(padding, (taps,), gaps) if isinstance(gap, int) and gap > 0 else None
     if both is None or len(both) != 1 or not isinstance(both[0], int):
         return None
-    reach = gaps[0] * (taps - 1)
-    if not 0 <= both[0] <= reach or x.shape[2] + 2 * both[0] <= reach:
+    (side,), reach = both, gap * (taps - 1)
+    if not 0 <= side <= reach or x.shape[2] + 2 * side <= reach:
         return None
     if bias is not None and bias.shape != (outputs,):
         return None
@@ -110,7 +111,7 @@ def plan_convolution(
         return None
     if weight.numel() * x.shape[2] < MANY_PRODUCTS:
         return None
-    return Plan(both[0], gaps[0], few, channels * taps >= MANY_TERMS)
+    return Plan(side, gap, few, channels * taps >= MANY_TERMS)
 
 
 def convolve(plan: Plan, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -19,7 +19,7 @@ class ActivationMultiplierFunction(RuleFunction):
     """The same as :class:`SmoothFunction`, of a function that the loops have.
 
     Parameters of :meth:`forward`: the function and its slope, both of one tensor; the step from which on a secant has
-    digits enough; which function it is for the loops; the gradient, inputs and outputs.
+    enough digits; which function of the loops it is; the gradient, inputs and outputs.
     """
 
     @staticmethod

@@ -216,7 +216,7 @@ def _product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
 def _pull_plainly(
     g: Tensor, mean: Operands, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], scale: float
 ) -> Operands:
-    """Return the gradients at the operands for `g`, that at the result; with the means of the operands themselves.
+    """Return the gradients at the operands for `g`, the gradient at the result; `mean` are the operands half way.
 
     Multipliers are as large as the scores, and each is used once: they are made here, in the backward pass.
     """
