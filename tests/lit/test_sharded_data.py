@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import lightning.pytorch as L
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.utils.data import DataLoader, Subset, TensorDataset
@@ -199,3 +200,12 @@ def test_letters_are_those_of_the_data_or_those_that_are_given(tmp_path):
     assert ShardedDataModule(torch.utils.data.Subset(data, [1]), alphabet="DNA").letters == "ACGU"
     with pytest.raises(sl.InputError, match="occurs twice in alphabet"):
         ShardedDataModule(X, alphabet="AACG")
+
+
+def test_lengths_of_chromosomes_are_those_that_rows_are_from(tmp_path):
+    assert ShardedDataModule(torch.zeros(3, 4, 10)).chrom_sizes == {}
+    (tmp_path / "a.fa").write_text(">chrB\nACGTAC\n>none\nACGT\n>chrA\nACGTA\n")
+    regions = pd.DataFrame({"chrom": ["chrA", "chrB"], "start": [0, 2], "end": [4, 6]})
+    data = sl.GenomeDataset(sl.Genome(tmp_path / "a.fa", write_index=False), regions)
+    assert list(ShardedDataModule(data).chrom_sizes.items()) == [("chrB", 6), ("chrA", 5)]
+    assert ShardedDataModule(torch.utils.data.Subset(data, [0])).chrom_sizes == {"chrA": 5}

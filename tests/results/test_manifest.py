@@ -178,3 +178,17 @@ def test_letters_label_a_run_and_need_not_be_there(tmp_path):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(sl.ResultsError, match="has alphabet = 3, and it must be a text"):
         read_manifest(tmp_path)
+
+
+def test_lengths_of_chromosomes_label_a_run_too(tmp_path):
+    labelled = manifest(chrom_sizes={"chr1": 90})
+    assert labelled.fingerprint == manifest().fingerprint
+    assert manifest().differences(labelled) == labelled.differences(manifest()) == []
+    write_manifest(tmp_path, labelled)
+    assert read_manifest(tmp_path) == labelled
+    path = tmp_path / "manifest.json"
+    for wrong in ("0", "true", "9.5", '"90"'):
+        path.write_text(path.read_text().replace('"chr1": 90', f'"chr1": {wrong}'))
+        with pytest.raises(sl.ResultsError, match=r"has chrom_sizes = .*, and it must be an object of whole numbers"):
+            read_manifest(tmp_path)
+        path.write_text(path.read_text().replace(f'"chr1": {wrong}', '"chr1": 90'))

@@ -32,6 +32,15 @@ def test_what_is_still_to_do(tmp_path):
     assert not list(tmp_path.glob("*.partial"))
 
 
+def test_what_is_known_of_the_data_by_now_labels_an_earlier_start(tmp_path):
+    prepare_folder(tmp_path, RUN, None, None)
+    fill(tmp_path, 1)
+    named = replace(RUN, alphabet="ACGT", chrom_sizes={"chr1": 90})
+    assert prepare_folder(tmp_path, named, None, None) == (named, [0, 2])
+    assert prepare_folder(tmp_path, RUN, None, None) == (named, [0, 2])
+    assert read_manifest(tmp_path) == named
+
+
 def test_the_earlier_size_of_shards_holds_unless_asked(tmp_path):
     prepare_folder(tmp_path, RUN, None, None)
     other = replace(RUN, shard_rows=2)

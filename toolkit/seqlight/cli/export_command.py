@@ -15,14 +15,15 @@ def export_command(
     """Write results as files for other programs, such as npz, bigWig or tsv.
 
     Example:
-        seqlight export attributions --to npz bigwig --chrom-sizes hg38.fa
+        seqlight export attributions --to npz bigwig
         seqlight export predictions --to tsv bed
 
     Args:
         folder: Folder of results, which `seqlight attribute` or `seqlight predict` wrote.
         to: One format, or several.
         out: Folder for the files; by default that of the results.
-        chrom_sizes: Lengths of chromosomes, for bigwig: the FASTA file of the genome, its .fai, or hg38.chrom.sizes.
+        chrom_sizes: Lengths of chromosomes, for bigwig: the FASTA file of the genome, its .fai, or hg38.chrom.sizes; by
+            default those of the genome that the rows were cut from.
         alphabet: For fasta, DNA, RNA, protein or the letters in the order of their rows; by default DNA, or protein
             where there are twenty.
     """

@@ -53,7 +53,7 @@ def export(
         The folder to write to; by default that of the run.
     chrom_sizes : mapping of str to int, str or path, optional
         For bigWig: the length of each chromosome; or a FASTA file of the genome, or a table of names and lengths, such
-        as ``hg38.chrom.sizes`` or ``hg38.fa.fai``.
+        as ``hg38.chrom.sizes`` or ``hg38.fa.fai``; by default those that a run on a :class:`GenomeDataset` has kept.
     alphabet : str, optional
         For FASTA: the letters of the sequences, in the order of their rows, or "DNA", "RNA" or "protein"; by default
         DNA where there are four, and protein where there are twenty.
@@ -95,7 +95,8 @@ def export(
     require_writable(folder)
     if not len(opened):
         raise InputError(f"the run in {opened.path} has no rows: there is nothing to export.")
-    sizes = None if chrom_sizes is None else as_chromosome_sizes(chrom_sizes)
+    kept = opened.manifest.chrom_sizes or None
+    sizes = kept if chrom_sizes is None else as_chromosome_sizes(chrom_sizes)
     job = ExportJob(opened, folder, sizes, alphabet)
     for name in names:
         FORMATS[name].check(job)

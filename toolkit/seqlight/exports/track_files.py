@@ -15,10 +15,10 @@ def check_tracks(job: ExportJob) -> None:
     job.require("attributions", "bigWig", "it is written for attributions")
     job.require_loci("bigWig")
     if job.chrom_sizes is None:
-        raise InputError(
-            "bigWig needs the lengths of all chromosomes: give the genome, or its sizes, `--chrom_sizes hg38.fa` or "
-            "`--chrom_sizes hg38.chrom.sizes`."
-        )
+        needed = "bigWig needs the lengths of all chromosomes: give the genome, or its sizes,"
+        error = InputError(f'{needed} chrom_sizes="hg38.fa" or chrom_sizes="hg38.chrom.sizes".')
+        error.typed = f"{needed} `--chrom-sizes hg38.fa` or `--chrom-sizes hg38.chrom.sizes`."
+        raise error
 
 
 def write_tracks(job: ExportJob) -> list[Path]:

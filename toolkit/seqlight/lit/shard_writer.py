@@ -198,6 +198,7 @@ class ShardWriter(Callback):
             data=fingerprint,
             format=FORMAT,
             alphabet=data.letters,
+            chrom_sizes=data.chrom_sizes,
         )
         return prepare_folder(self.out, manifest, self.shard_rows, data.loci, data.row_names)
 

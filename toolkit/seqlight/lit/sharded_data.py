@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from seqlight.errors import InputError, kind_of
+from seqlight.formats.genome import Genome
 from seqlight.lit.lightning_packages import OUR_PACKAGE, require_lightning
 from seqlight.lit.pinned_memory import bring_to_cpu, should_pin
 from seqlight.lit.row_batches import NumberedRows, RowBatch, ShardBatchSampler, keep_batch
@@ -138,12 +139,26 @@ class ShardedDataModule(L.LightningDataModule):
     @property
     def letters(self) -> str:
         """The letters in the order of the rows of a sequence: those that the data say, or that were given, or ""."""
+        own = getattr(self._whole, "alphabet", None)
+        known = own if isinstance(own, Alphabet) else self._alphabet
+        return "" if known is None else known.letters
+
+    @property
+    def chrom_sizes(self) -> dict[str, int]:
+        """The lengths of the chromosomes that rows are from, in the order of the genome; empty if it is not known."""
+        genome, loci = getattr(self._whole, "genome", None), self.loci
+        if loci is None or not isinstance(genome, Genome):
+            return {}
+        there = set(loci.chrom.tolist())
+        return {name: int(size) for name, size in genome.sizes.items() if name in there}
+
+    @property
+    def _whole(self) -> Any:
+        """The data, of which a Subset may have been given."""
         whole = self.rows.data
         while isinstance(whole, Subset):
             whole = whole.dataset
-        own = getattr(whole, "alphabet", None)
-        known = own if isinstance(own, Alphabet) else self._alphabet
-        return "" if known is None else known.letters
+        return whole
 
     def fingerprint(self) -> str:
         """Return a string that identifies the rows."""

@@ -23,7 +23,8 @@ NAME = "manifest.json"
 # The format of the folder. Since 2 each shard says which rows of which run it holds; runs in format 1 can be resumed.
 FORMAT = 2
 # Fields that do not tell a run from another one, and those that a manifest may lack.
-LABELS, OPTIONAL = ("versions", "format", "alphabet"), ("alphabet",)
+OPTIONAL = ("alphabet", "chrom_sizes")
+LABELS = ("versions", "format", *OPTIONAL)
 
 
 def versions() -> dict[str, str]:
@@ -59,6 +60,8 @@ class Manifest:
     alphabet : str
         The letters of the sequences, in the order of the rows of a one-hot array; "" if they are not known. It labels
         the run, and does not tell it from another one.
+    chrom_sizes : dict of str to int
+        The lengths of the chromosomes that rows are from, for bigWig; empty if they are not known. A label too.
     """
 
     rows: int
@@ -69,6 +72,7 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=versions)
     format: int = 1
     alphabet: str = ""
+    chrom_sizes: dict[str, int] = field(default_factory=dict)
 
     @property
     def has_origins(self) -> bool:
@@ -77,7 +81,7 @@ class Manifest:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The name of the run in each of its shards: a digest of all but versions, format and alphabet."""
+        """The name of the run in each of its shards: a digest of all but versions, format and labels."""
         fields = {name: one for name, one in asdict(self).items() if name not in LABELS}
         # As it is read back from a file, where keys are texts.
         text = json.dumps(json.loads(json.dumps(fields)), sort_keys=True)
@@ -93,7 +97,7 @@ class Manifest:
         return range(shard * self.shard_rows, min(self.rows, (shard + 1) * self.shard_rows))
 
     def differences(self, other: Manifest) -> list[str]:
-        """Return how another run differs from this one, apart from versions, letters and the format of the folder.
+        """Return how another run differs from this one, apart from versions, labels and the format of the folder.
 
         Examples
         --------
@@ -176,6 +180,10 @@ def _is_count(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
+def _is_of_lengths(value: Any) -> bool:
+    return isinstance(value, dict) and all(_is_count(one, 1) for one in value.values())
+
+
 def _is_of_texts(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
 
@@ -189,6 +197,7 @@ FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "versions": (_is_of_texts, "an object of texts"),
     "format": (lambda value: _is_count(value, 1), "a whole number, 1 or more"),
     "alphabet": (lambda value: isinstance(value, str), "a text"),
+    "chrom_sizes": (_is_of_lengths, "an object of whole numbers, 1 or more"),
 }
 
 

@@ -139,12 +139,19 @@ def prepare_folder(
         _remove_partial_files(folder)
         update_loci(folder, loci, earlier or manifest)
         update_row_names(folder, row_names, earlier or manifest)
-        if earlier is not None and manifest.alphabet not in ("", earlier.alphabet):
-            earlier = replace(earlier, alphabet=manifest.alphabet)
+        labelled = None if earlier is None else _labelled(earlier, manifest)
+        if labelled is not None and labelled != earlier:
+            earlier = labelled
             write_manifest(folder, earlier)
         if earlier is None:
             write_manifest(folder, manifest)
     return earlier or manifest, _missing_shards(folder, earlier or manifest, made)
+
+
+def _labelled(earlier: Manifest, mine: Manifest) -> Manifest:
+    """Return the manifest of an earlier start with what is known of its data by now."""
+    alphabet, sizes = mine.alphabet or earlier.alphabet, mine.chrom_sizes or earlier.chrom_sizes
+    return replace(earlier, alphabet=alphabet, chrom_sizes=sizes)
 
 
 def _require_no_other_files(folder: Path) -> None:
