@@ -53,6 +53,7 @@ ALIASES = {
     "arctan2": "atan2",
     "expit": "sigmoid",
     "logaddexp2": "logaddexp",
+    "setitem": "masked_fill",
     "xlog1py": "xlogy",
     "multi_head_attention_forward": "multi-head attention",
     "scaled_dot_product_attention": "dot-product attention",
@@ -112,7 +113,7 @@ def group(row: str, operation: str) -> str:
         return "softmax, norms, statistics"
     if operation in table.PRODUCTS or row in ("unbind",):
         return "products, convolutions"
-    if row in table.ELEMENTWISE and _is_activation(row):
+    if (row in table.ELEMENTWISE and _is_activation(row)) or row == "prelu":
         return "activations"
     if operation in table.ELEMENTWISE or row in ("orthogonal polynomials", "sign, heaviside"):
         return "functions of one number"

@@ -19,10 +19,10 @@ def mean(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
     Examples
     --------
-    >>> x = torch.tensor([[1.0, 2.0, 6.0]], requires_grad=True)
+    >>> x = torch.tensor([[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]], requires_grad=True)
     >>> y = mean(x, 1)
-    >>> y.detach(), torch.autograd.grad(y, x)[0].stride()
-    (tensor([3.]), (0, 0))
+    >>> y.detach(), torch.autograd.grad(y.sum(), x)[0].stride()
+    (tensor([3., 1.]), (1, 0))
     """
     if not (kwargs.keys() <= ARGUMENTS and input.dtype in (torch.float32, torch.float64) and input.numel()):
         return torch.mean(input, *args, **kwargs)

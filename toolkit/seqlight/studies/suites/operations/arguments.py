@@ -88,6 +88,7 @@ CALLS: dict[str, Expressions] = {
     **each("Tensor.where", constant="f(x, x > 0.1, c)", both="f(x, x > 0.1, x.flip(1))"),
     **each("masked_fill", constant="f(x, x < 0.1, -0.7)", both="torch.stack([f(a, a < 0.1, a[0, 0]) for a in x])"),
     **each("Tensor.masked_fill_", constant="f(x, x < 0.1, -0.7)"),
+    **each("Tensor.__setitem__", constant="[y := x.clone(), f(y, y < 0.1, -0.7)][0]"),
     **each("igamma igammac gammainc gammaincc zeta", constant="f(x, c)", second="f(c + 2, x)"),
     **each("Tensor.igamma_ Tensor.igammac_", constant="f(x, c)"),
     **each(_ORDERS, mask="x * f(x, 0.1)", number="f(x, x.flip(1)).to(x.dtype)"),

@@ -100,7 +100,7 @@ def _functions() -> Iterator[Spelling]:
 def _kind_of(name: str) -> str:
     place, _, short = name.rpartition(".")
     special = short.startswith("__")
-    if short in operation_names.IN_PLACE_OPERATORS or (short.endswith("_") and not special):
+    if operation_names.writes_in_place(short):
         return "in place"
     return "function" if place != "Tensor" else "operator" if special else "method"
 
