@@ -7,6 +7,7 @@ import pytest
 
 import seqlight as sl
 from results_folders import attribution_arrays, loci_of, run_predictions, write_results
+from seqlight.cli.main import main
 from seqlight.cli.report_command import report_command
 from seqlight.cli.seqlets_command import seqlets_command
 
@@ -65,6 +66,10 @@ def test_it_writes_where_it_is_told(tmp_path, capsys):
     assert capsys.readouterr().out == f"page: {tmp_path}/page.html\n"
     assert "<h1>My run</h1>" in (tmp_path / "page.html").read_text()
     assert sorted(folder.iterdir()) == before
+    main(["report", str(folder), "--out", f"{tmp_path}/new/pages/"])
+    assert capsys.readouterr().out == f"page: {tmp_path}/new/pages/report.html\n"
+    report_command(folder, out=str(tmp_path / "new"))
+    assert (tmp_path / "new" / "report.html").exists()
 
 
 def test_an_interrupted_run_is_refused_with_the_command_that_goes_on(tmp_path):

@@ -230,6 +230,7 @@ def test_what_is_refused(folder, capsys):
         ("attribute", [*data, "--out", "no", "--to", "modisco"], "add --hypothetical"),
         ("attribute", ["--data", "X.npy", "--out", "no", "--to", "npz,bigwig"], "--to bigwig needs places in a genome"),
         ("attribute", [*data, "--out", "no", "--to", "fasta", "--keep", "spread"], "name them in --keep too"),
+        ("attribute", [*data, "--out", "no", "--keep", "hypothetical"], "--hypothetical when typed"),
         ("predict", [*data, "--out", "no", "--to", "fasta"], "--to fasta is for attributions"),
         ("predict", ["--data", "peaks.bed", "--out", "no"], "expected the genome's FASTA file as --genome"),
         ("predict", [*data, "--out", "no", "--target", "contrst"], "contrst"),

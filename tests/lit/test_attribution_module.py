@@ -184,6 +184,7 @@ def test_arguments_that_are_refused():
         ({"n_shuffles": 0}, "n_shuffles is 0"),
         ({"random_state": None}, "random_state is None"),
         ({"keep": ("deltas",)}, "keep names 'deltas': expected"),
+        ({"keep": ("sequences", "hypothetical")}, "keep names 'hypothetical': give hypothetical=True"),
         ({"deltas": "shout"}, "deltas is 'shout'"),
         ({"dtype": "float31"}, "dtype is"),
         ({"precision": "high"}, "precision is 'high'"),

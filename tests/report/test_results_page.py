@@ -355,6 +355,8 @@ def test_files_that_are_no_pages_are_not_replaced(tmp_path):
         assert (results.path / name).read_bytes() == before
     page = write_report(results, tmp_path / "page")
     assert write_report(results, page) == page
+    with pytest.raises(sl.InputError, match=r"page.* is a file"):
+        write_report(results, f"{page}/")
 
 
 def ledger_arrays(rows, targets=None):

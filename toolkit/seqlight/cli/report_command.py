@@ -8,7 +8,7 @@ from pathlib import Path
 
 def report_command(
     folder: Path,
-    out: Path | None = None,
+    out: str | None = None,  # a path would lose the separator that tells a folder
     target: int | str | None = None,
     top: int = 6,
     sampled: int = 4,
@@ -23,8 +23,8 @@ def report_command(
 
     Args:
         folder: Folder of results, which `seqlight attribute` or `seqlight predict` wrote.
-        out: The page, or a folder to put report.html into, or report.target_1.html with --target 1; by default that of
-            the results.
+        out: The page, or a folder (pages/) to put report.html into, or report.target_1.html with --target 1; by default
+            that of the results.
         target: Which of several targets to show, counted from 0, or as it was typed at attribute; by default the first.
         top: Number of logos of the rows with the largest attributions.
         sampled: Number of logos of rows drawn at random.

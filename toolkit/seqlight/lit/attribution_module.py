@@ -148,9 +148,12 @@ class DeepLiftShapModule(L.LightningModule):
         self.tolerance = tolerance
         self.random_state = require_count(random_state, "random_state")
         unknown = sorted(set(keep) - set(KEPT))
+        if "hypothetical" in unknown:
+            raise InputError(
+                "keep names 'hypothetical': give hypothetical=True, or --hypothetical when typed, instead."
+            )
         if unknown:
-            known = ", ".join(map(repr, KEPT[:-1]))
-            raise InputError(f"keep names {unknown[0]!r}: expected {known} or {KEPT[-1]!r}.")
+            raise InputError(f"keep names {unknown[0]!r}: expected {', '.join(map(repr, KEPT[:-1]))} or {KEPT[-1]!r}.")
         if "spread" in keep and not (isinstance(self.model, Ensemble) and len(self.model) > 1):
             raise InputError("keep names 'spread': expected as model a seqlight.Ensemble of several members.")
         several = layers if isinstance(layers, bool) else [layers] if isinstance(layers, str) else list(layers)

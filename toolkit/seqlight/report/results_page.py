@@ -16,6 +16,8 @@ from seqlight.results.results import Results, as_results
 from seqlight.sequence.alphabets import USUAL, as_alphabet
 from seqlight.sequence.checks import require_count
 
+SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+
 
 def write_report(
     results: Results | str | os.PathLike[str],
@@ -41,7 +43,7 @@ def write_report(
         Of :func:`seqlight.run`, ``seqlight attribute`` or ``seqlight predict``.
     out : str or path, optional
         The file, or a folder to put ``report.html`` into, or ``report.target_1.html`` for `target` 1; by default that
-        of the results.
+        of the results. A text that ends in a separator, ``"pages/"``, is a folder, which is made if there is none.
     target : int, optional
         Which of several targets to show; the first by default, and then without its number in the name.
     top, sampled : int
@@ -88,8 +90,10 @@ def write_report(
         )
     kind = "Attributions" if "attributions" in found else "Predictions"
     chosen = require_target(found, target) if kind == "Attributions" and target is not None else None
-    page = found.path if out is None else as_path(out)
-    page = page / page_name(chosen) if page.is_dir() else page
+    page = found.path if out is None else as_path(out, "out")
+    # A path that ends in a separator is a folder, which need not exist; pathlib drops it.
+    is_folder = page.is_dir() or (isinstance(out, str) and out.endswith(SEPARATORS))
+    page = page / page_name(chosen) if is_folder else page
     _require_page(page)
     if kind == "Predictions":
         sections = prediction_sections.make_sections(found, page, assembly)
