@@ -41,7 +41,13 @@ def test_regions_are_those_of_the_file(tmp_path, genome, pack, regions):
     fasta = write_genome(tmp_path / "toy.fa", genome)
     lines = [PEAK.format(start, start + n, f"p{i}", strand, n // 2) for i, (start, n, strand) in enumerate(regions)]
     (tmp_path / "peaks").write_bytes(PACKERS[pack](b"track name=x\n# y\n" + "".join(lines).encode()))
-    found = open_sequences(tmp_path / "peaks", fasta, 20)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = open_sequences(tmp_path / "peaks", fasta, 20)
+    middles = [start + n // 2 for start, n, _ in regions]
+    over = sum(middle < 10 or middle + 10 > len(genome["chr1"]) for middle in middles)
+    said = f"{over} of {len(regions)} windows of peaks extend past an end of their chromosome: they are filled with N"
+    assert [str(one.message).removesuffix(" there.") for one in caught] == [said] * (over > 0)
     expected = [
         one_hot(window(genome, "chr1", start + n // 2 - 10, start + n // 2 + 10, strand))
         for start, n, strand in regions
@@ -202,8 +208,14 @@ def test_a_compressed_genome(tmp_path, pack, monkeypatch):
         open_sequences(tmp_path / "one.bed", path)
 
 
+@pytest.mark.reliability(
+    "command line",
+    "regions whose windows reach past an end of their chromosome",
+    "one warning, which counts them; they are filled with N there",
+)
 def test_windows_over_the_end_of_their_chromosome_are_filled_up(tmp_path):
     write(tmp_path)
-    (tmp_path / "end.bed").write_text("chr2\t4\t6\nchr2\t0\t1\n")
-    found = open_sequences(tmp_path / "end.bed", tmp_path / "toy.fa", 6)
-    assert sl.characters(rows(found), allow_N=True) == ["GTACNN", "NNNACG"]
+    (tmp_path / "end.bed").write_text("chr2\t4\t6\nchr2\t0\t1\nchr2\t0\t6\n")
+    with pytest.warns(SeqlightWarning, match=r"2 of 3 windows of end\.bed extend past an end of their chromosome"):
+        found = open_sequences(tmp_path / "end.bed", tmp_path / "toy.fa", 6)
+    assert sl.characters(rows(found), allow_N=True) == ["GTACNN", "NNNACG", "ACGTAC"]

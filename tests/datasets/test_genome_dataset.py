@@ -98,6 +98,7 @@ def test_against_slices_of_strings(tmp_path_factory, rows, width, jitter, turnin
         else:
             kept.append((chrom, first, first + width, strand))
     assert dataset.left_out == left_out
+    assert dataset.padded == sum(first < 0 or last > len(genome[chrom]) for chrom, first, last, _ in kept)
     assert list(zip(*dataset.loci, strict=True)) == kept
     moved = dataset.loci_in(epoch)
     assert (abs(moved.start - dataset.loci.start) <= jitter).all()

@@ -47,7 +47,8 @@ def open_sequences(
     Warns
     -----
     SeqlightWarning
-        If records have letters for one of several, such as R and Y, which are read as unknown.
+        If records have letters for one of several, such as R and Y, which are read as unknown; or if windows extend
+        past an end of their chromosome, and are filled with N there.
     """
     from seqlight.formats.file_kind import file_kind
     from seqlight.sequence.alphabets import as_alphabet
@@ -128,20 +129,15 @@ def _kind_by_name(path: Path) -> str | None:
 
 
 def _open_records(path: Path, length: int | None, alphabet: str) -> Any:
-    import warnings
-
     from seqlight.datasets.fasta_dataset import FastaDataset
-    from seqlight.errors import SeqlightWarning
 
     dataset = FastaDataset(path, length, alphabet=alphabet, write_index=False)
     unknown = dataset.unknown_letters()
     if unknown:
         counts = ", ".join(f"{letter} {n:,}" for letter, n in sorted(unknown.items()))
-        warnings.warn(
+        _warn(
             f"{path.name} has letters that stand for one of several ({counts}): they are read as unknown, like "
-            f"{dataset.alphabet.unknown[0]}.",
-            SeqlightWarning,
-            stacklevel=3,
+            f"{dataset.alphabet.unknown[0]}."
         )
     return dataset
 
@@ -159,7 +155,13 @@ def _open_regions(path: Path, genome: Any, window: int | None) -> Any:
     _require_on_genome(lines, table, opened)
     if "strand" not in table:
         table = table.assign(strand=".")
-    return GenomeDataset(opened, table, window)
+    dataset = GenomeDataset(opened, table, window)
+    if dataset.padded:
+        _warn(
+            f"{dataset.padded:,} of {len(dataset):,} windows of {path.name} extend past an end of their chromosome: "
+            "they are filled with N there."
+        )
+    return dataset
 
 
 def _is_small(genome: Any) -> bool:
@@ -194,6 +196,14 @@ def _require_unset(path: Path, holds: str, **options: Any) -> None:
     for name, value in options.items():
         if value is not None:
             _refuse(f"there is --{name}, which is for regions, and {path.name} {holds}: leave it out.")
+
+
+def _warn(sentence: str) -> None:
+    import warnings
+
+    from seqlight.errors import SeqlightWarning
+
+    warnings.warn(sentence, SeqlightWarning, stacklevel=4)
 
 
 def _refuse(sentence: str) -> Any:

@@ -81,6 +81,8 @@ class GenomeDataset(BatchedDataset):
         The column name of the regions; None if they have none, or "." for each.
     left_out : dict of str to int
         How many regions have none: on other chromosomes ("chroms"), off the ends ("ends"), excluded ("exclude").
+    padded : int
+        How many windows, without jitter, extend past an end of their chromosome and are filled with N there.
 
     Examples
     --------
@@ -148,6 +150,7 @@ class GenomeDataset(BatchedDataset):
         clear = ~excluded.touch(chrom, first, last)
         self.left_out |= {"ends": int((~on).sum()), "exclude": int((on & ~clear).sum())}
 
+        self.padded = int((on & clear & ~inside(windows, size, 0)).sum())
         self.regions = table[on & clear].reset_index(drop=True)
         self.window = windows.length
         start = windows.start[on & clear]
