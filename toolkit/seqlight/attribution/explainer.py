@@ -35,7 +35,7 @@ from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.arguments import require_module
 from seqlight.prediction.batch_size import BatchSize
 from seqlight.prediction.device_memory import is_too_large
-from seqlight.prediction.input_errors import explain_dtype_errors
+from seqlight.prediction.input_errors import explain_input_errors
 
 # The number of incomplete blocks examined for wrong partners, before the model is taken to be the reason.
 MAX_TRIALS = 3
@@ -217,7 +217,7 @@ class Explainer:
         args = self.model_inputs.further(first, end, copies)
         this: Pass | None = None
         try:
-            with sequence_pass(self.model, inputs, self.policy) as this, explain_dtype_errors([*this.inputs, *args]):
+            with sequence_pass(self.model, inputs, self.policy) as this, explain_input_errors([*this.inputs, *args]):
                 this.output = self.targets.read(self.model(*this.inputs, *args), rows)
         except Exception:  # the model may take one block but not several: an error of a single block comes again
             if end == last:
@@ -253,7 +253,7 @@ class Explainer:
         with lend_from(self.arena):
             with (
                 reference_pass(self.model, flat, self.policy, record) as this,
-                explain_dtype_errors([*this.inputs, *args]),
+                explain_input_errors([*this.inputs, *args]),
             ):
                 this.output = self.targets.read(self.model(*this.inputs, *args), rows)
             multipliers = compute_gradients(this.output, this.leaves, self.begin_target)
@@ -271,7 +271,7 @@ class Explainer:
         args = self.model_inputs.further(first, last, n)
 
         def forward(*inputs: Tensor) -> Tensor:
-            with explain_dtype_errors([*inputs, *args]):
+            with explain_input_errors([*inputs, *args]):
                 return self.targets.read(self.model(*inputs, *args), rows)
 
         return forward

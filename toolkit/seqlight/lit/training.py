@@ -17,7 +17,7 @@ from seqlight.lit.attribution_prior import AttributionPrior
 from seqlight.lit.padded_rows import first_rows, unpadded_rows
 from seqlight.lit.schedules import Schedule
 from seqlight.prediction.borrowed_model.borrow import floating_dtype
-from seqlight.prediction.input_errors import explain_dtype_errors
+from seqlight.prediction.input_errors import explain_input_errors
 from seqlight.prediction.inputs import holds_one_hot
 
 Loss = Callable[[Any, Any], Tensor]
@@ -106,7 +106,7 @@ class TrainModule(L.LightningModule):
     def forward(self, X: Tensor) -> Any:
         """Return the output for one-hot inputs of shape (rows, letters, positions), or for ids, which stay integers."""
         converted = X.to(floating_dtype(self.model, X)) if holds_one_hot(X) else X
-        with explain_dtype_errors([converted]):
+        with explain_input_errors([converted]):
             return self.model(converted)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

@@ -29,7 +29,7 @@ GRADIENT_ERROR = "does not require grad and does not have a grad_fn"
 
 
 @contextlib.contextmanager
-def explain_dtype_errors(inputs: Sequence[object]) -> Iterator[None]:
+def explain_input_errors(inputs: Sequence[object]) -> Iterator[None]:
     """Explain an error of a model that does not accept the dtype, or has no embedding for an id, of its inputs.
 
     The error of a model that takes a gradient in its forward, where autograd is off, is explained as well.

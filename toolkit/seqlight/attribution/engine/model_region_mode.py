@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from seqlight.attribution.calls.call import Function
 from seqlight.attribution.calls.function_bodies import as_operation
+from seqlight.attribution.calls.leaves import tensors_in
 from seqlight.attribution.calls.retry import Discontinuous
 from seqlight.attribution.engine.model_regions import Region
 from seqlight.attribution.rules.comparisons import Piecewise, SimplexRegion
@@ -96,7 +97,7 @@ class _RegionMode(TorchFunctionMode):
 
     def _enter(self, at: int, y: Any) -> None:
         for tape in self.entries.get(at, ()):
-            tape.enter(_tensors(y), tape.region.entry[1])
+            tape.enter(tensors_in(y), tape.region.entry[1])
 
 
 @dataclass
@@ -119,7 +120,7 @@ class _Step:
         args, kwargs = tree_unflatten(leaves, self.structure)
         with torch._C.DisableTorchFunction():
             y = self.function(*args, **kwargs)
-        values.update(zip(self.gives, _tensors(y), strict=False))
+        values.update(zip(self.gives, tensors_in(y), strict=False))
         return y
 
 
@@ -202,7 +203,3 @@ class _Tape:
         with torch._C.DisableTorchFunction():
             found = recognize(self.entry.detach(), self.values[number])
         return Piecewise(self.region) if found is None else SimplexRegion(self.region, projection=found)
-
-
-def _tensors(y: Any) -> list[Tensor]:
-    return [one for one in tree_flatten(y)[0] if isinstance(one, Tensor)]

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.calls.call import CONTAINERS, Call, Rule, may_contain_tensors
 from seqlight.attribution.calls.function_bodies import open_body
+from seqlight.attribution.calls.leaves import tensors_in
 from seqlight.attribution.calls.record import Record, Snapshot
 from seqlight.attribution.engine import graph_check
 from seqlight.attribution.engine.policy import CallPolicy
@@ -147,7 +147,7 @@ class CallMode(TorchFunctionMode):
         if not call.dependent or not self.policy.inspect:
             return self.call_directly(func, args, kwargs)
         y = self.call_directly(func, args, kwargs)
-        outputs = [one for one in tree_flatten(y)[0] if isinstance(one, Tensor)]
+        outputs = tensors_in(y)
         node = graph_check.find_unexplained(outputs, self.policy.explained_by, call.tensors)
         if node is None:
             return y

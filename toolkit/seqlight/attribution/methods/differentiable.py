@@ -30,7 +30,7 @@ from seqlight.prediction.arguments import require_inputs, require_module
 from seqlight.prediction.borrowed_model.borrow import device_of, floating_dtype
 from seqlight.prediction.borrowed_model.memory_pages import raise_mmap_threshold
 from seqlight.prediction.borrowed_model.random_generators import preserve_generators
-from seqlight.prediction.input_errors import explain_dtype_errors
+from seqlight.prediction.input_errors import explain_input_errors
 from seqlight.sequence.checks import require_count, require_rank_3
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.targets.contrast import Target
@@ -218,12 +218,12 @@ def _multipliers(
             if known is not None:
                 known.begin(first)
             observed = DifferentiableSequenceMode(model, [first], not x.requires_grad, known)
-            with observed, explain_dtype_errors([first, *once]):
+            with observed, explain_input_errors([first, *once]):
                 found = model(first, *once)
                 outputs, returned = targets.read(found, rows)[: len(x)], _first_rows(found, len(x))
         second = references.clone()
         mode = DifferentiableReferenceMode(model, [second], observed.kept, phase, not pairs.requires_grad)
-        with _lend_buffers(model), mode, explain_dtype_errors([second, *repeated]):
+        with _lend_buffers(model), mode, explain_input_errors([second, *repeated]):
             baselines = targets.read(model(second, *repeated), all_rows)
         if mode.position < len(observed.kept):
             require_same_call("the end", observed.kept[mode.position].name)

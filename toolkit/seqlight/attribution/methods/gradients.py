@@ -20,7 +20,7 @@ from seqlight.attribution.targets import Targets
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.float32_precision import Precision, hold_precision
-from seqlight.prediction.input_errors import explain_dtype_errors
+from seqlight.prediction.input_errors import explain_input_errors
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.progress import open_progress
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
@@ -130,7 +130,7 @@ def _gradients(model: nn.Module, inputs: Sequence[Tensor], targets: Targets, row
     """Return outputs (rows, targets) and their gradients at the first input (rows, targets, letters, positions)."""
     leaf = inputs[0].detach().requires_grad_()
     # A clone, because a model may write to its input, and writing to a leaf is an error.
-    with explain_dtype_errors(inputs):
+    with explain_input_errors(inputs):
         outputs = targets.read_model(model, [leaf.clone(), *inputs[1:]], rows)
     require_path(outputs, [leaf])
     found = [gradient for (gradient,) in compute_gradients(outputs, [leaf])]

@@ -26,7 +26,7 @@ from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError
 from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.float32_precision import Precision, hold_precision
-from seqlight.prediction.input_errors import explain_dtype_errors
+from seqlight.prediction.input_errors import explain_input_errors
 from seqlight.prediction.row_independence.check import pair_runner, require_independent_rows
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
@@ -219,7 +219,7 @@ class GradientIntegrator:
     def _read(self, x: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:
         """Return the outputs at all targets, shape (rows, targets)."""
         # Copies, because a model may write to its inputs.
-        with explain_dtype_errors([x, *args]):
+        with explain_input_errors([x, *args]):
             return self.every_target.read_model(self.model, [one.clone() for one in (x, *args)], rows)
 
     def _integral(self, targets: Targets, x: Tensor, flat: Tensor, args: Sequence[Tensor], rows: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from seqlight.prediction.batch_size import AskedBatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.device_dtypes import has_float64
 from seqlight.prediction.float32_precision import Precision, hold_precision
-from seqlight.prediction.input_errors import explain_dtype_errors
+from seqlight.prediction.input_errors import explain_input_errors
 from seqlight.prediction.outputs import map_structure
 from seqlight.prediction.progress import open_progress
 from seqlight.sequence.checks import require_dense
@@ -170,7 +170,7 @@ def saturation_mutagenesis(
     place = checked.device if has_float64(checked.device) else torch.device("cpu")
 
     def read(inputs: Sequence[Any], rows: Tensor) -> Any:
-        with explain_dtype_errors(inputs):
+        with explain_input_errors(inputs):
             if targets is not None:
                 return targets.read_model(model, inputs, rows, func).to(place).double()
             output = model(*inputs)

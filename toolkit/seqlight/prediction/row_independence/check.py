@@ -15,7 +15,7 @@ from seqlight.errors import BatchWarning, UnsupportedOperation
 from seqlight.prediction.borrowed_model.borrow import device_of
 from seqlight.prediction.borrowed_model.random_generators import DrawDetector
 from seqlight.prediction.device_memory import is_out_of_memory
-from seqlight.prediction.input_errors import explain_dtype_errors
+from seqlight.prediction.input_errors import explain_input_errors
 from seqlight.prediction.process_settings import EAGER
 from seqlight.prediction.row_independence.culprit import Culprit, RunRows
 from seqlight.prediction.row_independence.float64 import (
@@ -71,7 +71,7 @@ class RowProbe:
         if keeps:
             # Copied now, since the model may write to its inputs.
             self._inputs = [one[candidates] for one in inputs]
-        with explain_dtype_errors(inputs):
+        with explain_input_errors(inputs):
             output = self.model(*inputs)
         if keeps:
             self.rows, self._kept = rows, []
