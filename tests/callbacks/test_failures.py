@@ -52,7 +52,7 @@ def test_a_full_disk_does_not_end_the_training(toy, tmp_path, monkeypatch):
     (message,) = messages(warned)
     assert message == (
         "AttributionCallback 'attribution' did not write the record of epoch 1, step 6, and the training goes on: "
-        "OSError: [Errno 28] No space left on device"
+        f"OSError: [Errno 28] No space left on device: {str(tmp_path / 'a' / 'epoch-001-step-00000006.npz')!r}"
     )
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["epoch-002-step-00000012.npz"]
     assert len(list((tmp_path / "s").iterdir())) == 2

@@ -65,12 +65,10 @@ def test_attributions_that_stay_alike_are_warned_about(toy):
 )
 def test_an_error_leaves_the_training_as_it_is(toy):
     class Failing(TrainModule):
-        calls = 0
-
         def forward(self, X):
-            # Only attribution and prediction freeze the parameters.
-            self.calls += not self.model[0].weight.requires_grad
-            if self.trainer.global_step == 6 and self.calls > 60:
+            # Only attribution and prediction freeze the parameters. The model's own attributes are restored after each.
+            calls.append(not self.model[0].weight.requires_grad)
+            if self.trainer.global_step == 6 and sum(calls) > 60:
                 raise RuntimeError("out of luck")
             return super().forward(X)
 
@@ -78,7 +76,7 @@ def test_an_error_leaves_the_training_as_it_is(toy):
         def on_train_end(self, trainer, pl_module):
             states.append(ModelState(pl_module))
 
-    states = []
+    calls, states = [], []
     mine = RandomizationCallback(n_draws=50)
     with pytest.warns(
         sl.SeqlightWarning, match="'randomization' has no result, and the training goes on: .*out of luck"

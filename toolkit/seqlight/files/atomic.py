@@ -57,7 +57,8 @@ def atomic_write(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator
     except OSError as error:
         # One while a file is written, as on a full disk, has no name, and that of the temporary file says nothing.
         if error.filename in (None, str(partial)) and error.errno is not None and not isinstance(error, SeqlightError):
-            error.filename, error.filename2 = str(final), None
+            error.filename = str(final)
+            del error.filename2  # None would be printed
         raise
     finally:
         partial.unlink(missing_ok=True)
