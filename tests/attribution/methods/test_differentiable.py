@@ -252,6 +252,24 @@ def test_inference_mode_is_refused():
 
 @pytest.mark.reliability(
     "Attributions to train with",
+    "sequences, references and further inputs that were made in torch.inference_mode()",
+    "the same attributions and gradients as of others; PyTorch's error before",
+)
+def test_inputs_may_be_made_in_inference_mode(X, references):
+    model, extra = Net(1).double(), torch.rand(len(X), 1).double()
+    with torch.inference_mode():
+        made = [one.clone() for one in (X, references, extra)]
+    found = []
+    for x, pairs, more in (X, references, extra), made:
+        model.zero_grad()
+        attributions = sl.differentiable_attributions(model, x, pairs, args=[more])
+        attributions.square().sum().backward()
+        found.append([attributions.detach(), model.body[0].weight.grad.clone(), model.head.weight.grad.clone()])
+    assert all(map(torch.equal, *found))
+
+
+@pytest.mark.reliability(
+    "Attributions to train with",
     "a training with deterministic algorithms, as with Trainer(deterministic=True)",
     "the same attributions and gradients; nearly every model with GELU or attention ended in an error of put_",
 )

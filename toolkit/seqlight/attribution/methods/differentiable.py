@@ -159,8 +159,8 @@ def attributions_and_outputs(
         n = require_count(n_shuffles, "n_shuffles", least=1)
         drawn = References(references, X.detach(), n, random_state).draw(0, len(X))
     raise_mmap_threshold(device)  # the backward pass frees what the next step takes again
-    x, pairs = X.to(device, dtype), drawn.to(device, dtype)
-    given = [one.to(device, dtype if one.is_floating_point() else None) for one in further]
+    x, pairs = (_savable(one.to(device, dtype)) for one in (X, drawn))
+    given = [_savable(one.to(device, dtype if one.is_floating_point() else None)) for one in further]
     with _lent(model, device), torch.enable_grad():
         usable = None if x.requires_grad else record
         multipliers, outputs, block = _multipliers_of_pairs(model, x, pairs, given, targets, usable)
@@ -246,6 +246,11 @@ def _multipliers(
 def _first_rows(outputs: Any, n: int) -> Any:
     """Return the first `n` rows of what a model returns, whatever holds its tensors."""
     return tree_map_only(Tensor, lambda one: one[:n], outputs)
+
+
+def _savable(x: Tensor) -> Tensor:
+    """Return a tensor that autograd can save, which those made in inference mode are not."""
+    return x.clone() if x.is_inference() else x
 
 
 def _leaf(x: Tensor) -> Tensor:
