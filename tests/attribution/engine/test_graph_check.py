@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.parallel import _functions
 
+import seqlight as sl
 from seqlight.attribution.engine import graph_check
 
 
@@ -77,3 +78,28 @@ def test_scatter_of_data_parallel_is_linear(monkeypatch):
     monkeypatch.setattr(_functions.comm, "scatter", lambda x, devices, *_: x.chunk(len(devices)))
     found = _functions.Scatter.apply([0], None, 0, torch.rand(3, requires_grad=True))
     assert graph_check.find_unexplained(found, set()) is None
+
+
+class Own(torch.Tensor):
+    """A tensor of a class of its own, such as that of a library."""
+
+
+def test_an_output_without_a_gradient_is_refused():
+    x, other = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
+    graph_check.require_path(x * 2 + other, [x])
+    with pytest.raises(sl.UnsupportedOperation, match=r"look for torch\.no_grad"):
+        graph_check.require_path(x * 2, [other])
+    with pytest.raises(sl.UnsupportedOperation, match=r"look for torch\.no_grad"):
+        graph_check.require_path(torch.ones(1), [x])
+    own = x.detach().as_subclass(Own).requires_grad_()
+    graph_check.require_path(own * 2, [own])
+    graph_check.require_path(own, [own])
+
+
+@pytest.mark.parametrize(("loss", "name"), [(lambda h: h * 2, None), (lambda h: h * h, "Mul"), (torch.exp, "Exp")])
+def test_operations_that_are_not_linear_in_what_depends_on_the_input(loss, name):
+    x, weight = torch.rand(3, requires_grad=True), torch.rand(3, requires_grad=True)
+    found = graph_check.find_nonlinear([loss(x) * weight.exp()], [x])
+    assert (None if found is None else graph_check.operation_name(found)) == name
+    h = x.exp()
+    assert graph_check.find_nonlinear([h * weight], [h]) is None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seqlight.attribution.calls.cudnn import WITHOUT_CUDNN
 from seqlight.attribution.engine.error_context import add_hints, refuse_by_name
-from seqlight.attribution.engine.graph_check import leads_to
+from seqlight.attribution.engine.graph_check import require_path as require_path
 from seqlight.attribution.engine.user_rules import override_rules
 from seqlight.attribution.engine.visibility import make_visible, refuse_quantised
 from seqlight.attribution.kernels.packed_weights import store_packed_weights
@@ -157,12 +157,3 @@ def without_cudnn_recurrence(model: nn.Module, device: torch.device) -> contextl
     if device.type == "cuda" and recurrent:
         return WITHOUT_CUDNN.apply()
     return contextlib.nullcontext()
-
-
-def require_path(outputs: Tensor, inputs: Sequence[Tensor]) -> None:
-    """Raise UnsupportedOperation unless `outputs` depend on any of `inputs` in autograd's graph."""
-    if not (outputs.requires_grad and leads_to([outputs], inputs)):
-        raise UnsupportedOperation(
-            "the explained output does not depend on the sequence through differentiable operations: "
-            "look for torch.no_grad(), detach(), Variable(X) or integer conversion in forward."
-        )

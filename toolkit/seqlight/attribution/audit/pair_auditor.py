@@ -17,10 +17,10 @@ from seqlight.attribution.audit.hidden_dependence import is_random, same_value
 from seqlight.attribution.audit.operations import AuditedCall, AuditMode
 from seqlight.attribution.calls.record import Record
 from seqlight.attribution.calls.retry import Retry, Unexplained
+from seqlight.attribution.engine.graph_check import require_path
 from seqlight.attribution.engine.passes import reference_pass, refuse_unexplained, sequence_pass
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.explainer import Explainer
-from seqlight.attribution.gradient_context import require_path
 from seqlight.errors import UnsupportedOperation
 
 

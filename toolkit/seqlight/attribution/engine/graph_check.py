@@ -1,8 +1,8 @@
-"""Check autograd's graph: which operations are linear, and whether any has no explanation."""
+"""Check autograd's graph: which operations are linear, whether any has no explanation, and where it leads."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 from torch.nn.parallel import _functions as parallel
+
+from seqlight.errors import UnsupportedOperation
 
 # Names of autograd nodes, without their number, that are linear if only one operand depends on the input.
 LINEAR = frozenset(
@@ -59,7 +61,9 @@ def is_linear(node: Any) -> bool:
     kind = _kind(name)
     if kind is True and type(node).__name__ == name.rpartition("::")[2]:  # not a class for nodes of any operation
         _LINEAR_CLASSES.add(type(node))
-    return kind if isinstance(kind, bool) else _is_linear_in_operands(kind, node)
+    if isinstance(kind, bool):
+        return kind
+    return _is_linear_in(kind, node, [edge is not None for edge, _ in node.next_functions])
 
 
 @cache
@@ -72,12 +76,12 @@ def _kind(name: str) -> bool | str:
     return operation if operation in FACTORS or operation in DIVISOR or operation == "Lerp" else operation in LINEAR
 
 
-def _is_linear_in_operands(operation: str, node: Any) -> bool:
-    dependent = [edge is not None for edge, _ in node.next_functions]
+def _is_linear_in(operation: str, node: Any, dependent: Sequence[bool]) -> bool:
+    """Return whether the node of an operation is linear in those of its operands that are `dependent`."""
     if operation in DIVISOR:
-        return not any(dependent[DIVISOR[operation] :]) and sum(dependent[1:]) + dependent[0] <= len(dependent)
+        return not any(dependent[DIVISOR[operation] :])
     if operation == "Lerp":  # of two tensors, by a third that is a factor of both
-        return not all(dependent[2:3] or [False]) or sum(dependent) < 2
+        return sum(dependent) < 2 or not all(dependent[2:3] or [False])
     if operation in _BATCH_NORMS and getattr(node, "_saved_training", False):
         return False
     return sum(dependent) < 2 or sum(dependent[i] for i in FACTORS[operation] if i < len(dependent)) < 2
@@ -119,12 +123,27 @@ def find_unexplained(outputs: Iterable[Tensor], explained_by: Collection[Any], i
     return None
 
 
-def leads_to(outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> bool:
-    """Return whether autograd's graph has a path from any of `outputs` to any of `inputs`."""
-    with torch._C.DisableTorchFunction():  # a subclass of Tensor would put a node of its own in between
-        ends = {get_gradient_edge(one).node for one in inputs if one.requires_grad}
-    waiting: list[Any] = [one.grad_fn for one in outputs if one.grad_fn is not None]
-    seen = set(waiting)
+def require_path(outputs: Tensor, inputs: Iterable[Tensor] | None = None) -> None:
+    """Raise UnsupportedOperation unless autograd's graph leads from `outputs` to the input.
+
+    Parameters
+    ----------
+    outputs : torch.Tensor
+        What is explained.
+    inputs : iterable of torch.Tensor, optional
+        The tensors to one of which it has to lead; None where nothing but the input can have a gradient.
+    """
+    if not outputs.requires_grad or (inputs is not None and not _leads_to(outputs, inputs)):
+        raise UnsupportedOperation(
+            "the explained output does not depend on the sequence through differentiable operations: "
+            "look for torch.no_grad(), detach(), Variable(X) or integer conversion in forward."
+        )
+
+
+def _leads_to(outputs: Tensor, inputs: Iterable[Tensor]) -> bool:
+    """Return whether autograd's graph has a path from `outputs` to any of `inputs`."""
+    ends, seen = _nodes_of(inputs), _nodes_of([outputs])
+    waiting = list(seen)
     while waiting:
         node = waiting.pop()
         if node in ends:
@@ -134,6 +153,12 @@ def leads_to(outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> bool:
                 seen.add(edge)
                 waiting.append(edge)
     return False
+
+
+def _nodes_of(tensors: Iterable[Tensor]) -> set[Any]:
+    """Return the nodes at which the gradients of tensors arrive: a leaf has one of its own."""
+    with torch._C.DisableTorchFunction():  # a subclass of Tensor would put another node in between
+        return {get_gradient_edge(one).node for one in tensors if one.requires_grad}
 
 
 def _is_explained(node: Any, explained_by: Collection[Any]) -> bool:
@@ -146,9 +171,7 @@ def find_nonlinear(outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> Any:
 
     Unlike :func:`find_unexplained`, where parameters may require gradients, too.
     """
-    # Leaves have a node of their own, as the next function of others.
-    ends = {one.grad_fn if one.grad_fn is not None else _accumulator(one) for one in inputs if one.requires_grad}
-    known: dict[Any, bool] = dict.fromkeys(ends, True)
+    known: dict[Any, bool] = dict.fromkeys(_nodes_of(inputs), True)
     between: list[Any] = []
     waiting = [one.grad_fn for one in outputs if one.grad_fn is not None]
     while waiting:  # each node after those that it leads to
@@ -162,23 +185,12 @@ def find_nonlinear(outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> Any:
             known[node] = any(known[one] for one, _ in node.next_functions if one is not None)
             if known[node]:
                 between.append(node)
-    return next((one for one in between if not _is_linear_in(one, known)), None)
+    return next((one for one in between if not _is_linear_in_known(one, known)), None)
 
 
-def _accumulator(leaf: Tensor) -> Any:
-    return leaf.expand_as(leaf).grad_fn.next_functions[0][0]  # type: ignore[union-attr]
-
-
-def _is_linear_in(node: Any, known: dict[Any, bool]) -> bool:
-    """Return whether a node is linear in those of its operands that lead to the input."""
+def _is_linear_in_known(node: Any, known: Mapping[Any, bool]) -> bool:
+    """Return whether a node is linear in those of its operands that are known to lead to the input."""
     kind = _kind(node.name())
     if isinstance(kind, bool):
         return kind
-    dependent = [edge is not None and known[edge] for edge, _ in node.next_functions]
-    if kind in DIVISOR:
-        return not any(dependent[DIVISOR[kind] :])
-    if kind == "Lerp":
-        return sum(dependent) < 2 or not all(dependent[2:3] or [False])
-    if kind in _BATCH_NORMS and getattr(node, "_saved_training", False):
-        return False
-    return sum(dependent) < 2 or sum(dependent[i] for i in FACTORS[kind] if i < len(dependent)) < 2
+    return _is_linear_in(kind, node, [edge is not None and known[edge] for edge, _ in node.next_functions])

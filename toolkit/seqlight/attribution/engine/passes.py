@@ -99,7 +99,7 @@ def sequence_pass(
             yield this
         if graph_check.find_unexplained([this.output], policy.explained_by) is not None:
             raise Unexplained
-    require_dependence(this.output)
+    graph_check.require_path(this.output)
     this.record.output = this.output.detach()
 
 
@@ -148,7 +148,7 @@ def reference_pass(
             yield this
         if calls.position < len(record.calls):
             require_same_call("the end", record.calls[calls.position][0])
-        require_dependence(this.output)
+        graph_check.require_path(this.output)
         if graph_check.find_unexplained([this.output], policy.explained_by) is not None:
             require_same_call("an operation without a rule", "none")
 
@@ -176,15 +176,6 @@ def find_regions(
     with contextlib.suppress(Retry), SequenceMode(model, policy, this.record), trace:
         trace.record_output(forward(*this.inputs))
     return trace.regions()
-
-
-def require_dependence(output: Tensor) -> None:
-    """Raise UnsupportedOperation unless an output depends on the input through operations that autograd knows."""
-    if not output.requires_grad:
-        raise UnsupportedOperation(
-            "the model's output does not depend on its first input through differentiable operations: "
-            "look for torch.no_grad(), detach(), Variable(X) or integer conversion in forward."
-        )
 
 
 def refuse_unexplained(

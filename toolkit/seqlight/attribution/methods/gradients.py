@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from seqlight.attribution.arguments import check_arguments
 from seqlight.attribution.contributions import result_dtype
+from seqlight.attribution.engine.graph_check import require_path
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.gradient_context import (
     borrow_with_gradients,
     compute_gradients,
-    require_path,
     without_cudnn_recurrence,
 )
 from seqlight.attribution.targets import Targets

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from seqlight.attribution.arguments import CheckedArguments, check_arguments
 from seqlight.attribution.block_queue import BlockQueue, ReducedBlock
 from seqlight.attribution.contributions import Block, Pairs, concatenate_references, make_block
+from seqlight.attribution.engine.graph_check import require_path
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation
 from seqlight.attribution.gradient_context import (
     batch_ranges,
     borrow_with_gradients,
-    require_path,
     without_cudnn_recurrence,
 )
 from seqlight.attribution.reductions import Reduction
