@@ -4,35 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from seqlight.attribution.calls.leaves import Structure, flatten_arguments, restore_arguments
+from seqlight.attribution.calls.memory import storage_address
 from seqlight.errors import UnsupportedOperation
 
 Function = Callable[..., Any]
-
-
-class _Flat(NamedTuple):
-    """The structure of arguments without nested tensors: the number of positional ones, the names of the others."""
-
-    positional: int
-    names: tuple[str, ...]
-
-
-# The structure of positional arguments without nested tensors, the most common one.
-_POSITIONAL = object()
-CONTAINERS = (tuple, list, dict)
-_TENSOR_OR_CONTAINER = (Tensor, *CONTAINERS)
-
-
-def may_contain_tensors(argument: Any) -> bool:
-    """Return whether an argument is a container that may hold tensors; shapes and the like do not."""
-    if not isinstance(argument, CONTAINERS):
-        return False
-    return isinstance(argument, dict) or any(isinstance(item, _TENSOR_OR_CONTAINER) for item in argument)
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +28,7 @@ class Call:
         The function called.
     leaves : list
         All arguments, flattened.
-    structure : pytree
+    structure : tuple of str or TreeSpec
         How to restore the arguments from the leaves.
     dependent : tuple of int
         The indices of the leaves that depend on the input.
@@ -60,7 +41,7 @@ class Call:
     name: str
     function: Function
     leaves: list[Any]
-    structure: Any
+    structure: Structure
     dependent: tuple[int, ...]
     location: str = ""
     returns_indices: bool = False
@@ -70,43 +51,25 @@ class Call:
         cls, name: str, function: Function, args: Any, kwargs: Any, returns_indices: bool = False
     ) -> Call:
         """Describe ``function(*args, **kwargs)``."""
-        structure: Any
-        leaves, dependent = [*args, *kwargs.values()], list[int]()
-        for i, leaf in enumerate(leaves):
-            if isinstance(leaf, Tensor):
-                if leaf.requires_grad:
-                    dependent.append(i)
-            elif isinstance(leaf, CONTAINERS) and may_contain_tensors(leaf):
-                break
-        else:  # the common case: flattening with tree_flatten takes longer than many an operation
-            structure = _Flat(len(args), tuple(kwargs)) if kwargs else _POSITIONAL
-            return cls(name, function, leaves, structure, tuple(dependent), "", returns_indices)
-        leaves, structure = tree_flatten((args, kwargs))
-        found = tuple(i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad)
-        return cls(name, function, leaves, structure, found, "", returns_indices)
+        leaves, structure = flatten_arguments(args, kwargs)
+        dependent = tuple([i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.requires_grad])
+        return cls(name, function, leaves, structure, dependent, "", returns_indices)
 
     def __call__(self, *tensors: Tensor) -> Any:
         """Make the call with `tensors` in place of those that depend on the input."""
-        if self.structure is _POSITIONAL:
+        if self.structure == ():
             return self.function(*(self._leaves_with(tensors) if tensors else self.leaves))
         args, kwargs = self.arguments(tensors)
         return self.function(*args, **kwargs)
 
-    def arguments(self, tensors: tuple[Tensor, ...] | None = None) -> tuple[Any, Any]:
+    def arguments(self, tensors: tuple[Tensor, ...] | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return args and kwargs, with `tensors` in place of those that depend on the input."""
-        leaves = self._leaves_with(tensors) if tensors else self.leaves
-        if self.structure is _POSITIONAL:
-            return tuple(leaves), {}
-        if isinstance(self.structure, _Flat):
-            n, names = self.structure
-            return tuple(leaves[:n]), dict(zip(names, leaves[n:], strict=True))
-        restored: tuple[Any, Any] = tree_unflatten(leaves, self.structure)
-        return restored
+        return restore_arguments(self._leaves_with(tensors) if tensors else self.leaves, self.structure)
 
     @property
     def has_keywords(self) -> bool:
         """Whether any argument is given by its name."""
-        return self.structure is not _POSITIONAL and bool(self.arguments()[1])
+        return self.structure != () and bool(self.arguments()[1])
 
     def _leaves_with(self, tensors: tuple[Tensor, ...]) -> list[Any]:
         """Return the leaves with `tensors` in place of those that depend on the input."""
@@ -182,7 +145,7 @@ def without_base(y: Tensor, *operands: Tensor) -> Tensor:
     A model may write to a result in place, which autograd allows with a tensor that a function returns, but not with a
     view. The tensor that it is a view of, such as that of max pooling in 2-D for data in 1-D, is known to nobody else.
     """
-    if y._base is None or any(y.untyped_storage().data_ptr() == x.untyped_storage().data_ptr() for x in operands):
+    if y._base is None or any(storage_address(y) == storage_address(x) for x in operands):
         return y
     return y.data
 

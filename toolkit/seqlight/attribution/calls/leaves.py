@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from torch import Tensor
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
-from seqlight.attribution.calls.call import CONTAINERS, may_contain_tensors
+CONTAINERS = (tuple, list, dict)
+_TENSOR_OR_CONTAINER = (Tensor, *CONTAINERS)
+# How to restore arguments: the names of the last of them, the others being positional; PyTorch's own of nested tensors.
+Structure: TypeAlias = tuple[str, ...] | TreeSpec
 
 
-def flatten_arguments(args: Any, kwargs: Any) -> tuple[list[Any], Any]:
+def may_contain_tensors(argument: Any) -> bool:
+    """Return whether an argument is a container that may hold tensors; shapes and the like do not."""
+    if not isinstance(argument, CONTAINERS):
+        return False
+    return isinstance(argument, dict) or any(isinstance(item, _TENSOR_OR_CONTAINER) for item in argument)
+
+
+def flatten_arguments(args: Any, kwargs: Any) -> tuple[list[Any], Structure]:
     """Return all arguments, and a structure that is equal for calls with the same nesting and names.
 
     Containers without tensors, such as shapes, stay whole unless another one holds tensors.
@@ -18,12 +29,29 @@ def flatten_arguments(args: Any, kwargs: Any) -> tuple[list[Any], Any]:
     Examples
     --------
     >>> flatten_arguments((1, (2, 3)), {"dim": 0})
-    ([1, (2, 3), 0], (2, 'dim'))
+    ([1, (2, 3), 0], ('dim',))
     """
     leaves = [*args, *kwargs.values()]
-    if any(isinstance(one, CONTAINERS) and may_contain_tensors(one) for one in leaves):
-        return tree_flatten((args, kwargs))
-    return leaves, (len(args), *kwargs)
+    for leaf in leaves:
+        if isinstance(leaf, CONTAINERS) and may_contain_tensors(leaf):
+            return tree_flatten((args, kwargs))
+    # The common case: tree_flatten takes longer than many an operation.
+    return leaves, tuple(kwargs)
+
+
+def restore_arguments(leaves: Sequence[Any], structure: Structure) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the positional arguments and those by name that were flattened.
+
+    Examples
+    --------
+    >>> restore_arguments(*flatten_arguments((1, (2, 3)), {"dim": 0}))
+    ((1, (2, 3)), {'dim': 0})
+    """
+    if isinstance(structure, tuple):
+        n = len(leaves) - len(structure)
+        return tuple(leaves[:n]), dict(zip(structure, leaves[n:], strict=True))
+    args, kwargs = tree_unflatten(leaves, structure)
+    return args, kwargs
 
 
 def tensors_in(value: Any) -> list[Tensor]:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten
 
+from seqlight.attribution.calls.leaves import tensors_in
 from seqlight.attribution.rules.comparisons import NAMES
 from seqlight.attribution.rules.operation_names import GATES
 
@@ -85,9 +85,9 @@ class Trace(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         y = func(*args, **(kwargs or {}))
         at, name = len(self.steps), str(getattr(func, "__name__", ""))
-        tensors = [one for one in tree_flatten((args, kwargs))[0] if isinstance(one, Tensor)]
-        takes = tuple(self._places[id(one)] for one in tensors if id(one) in self._places)
-        given = [one for one in tree_flatten(args[0] if name == "__setitem__" else y)[0] if isinstance(one, Tensor)]
+        places = (self._places.get(id(one)) for one in tensors_in((args, kwargs)))
+        takes = tuple(place for place in places if place is not None)
+        given = tensors_in(args[0] if name == "__setitem__" else y)
         depend = [(i, one) for i, one in enumerate(given) if takes or one.requires_grad]
         for i, one in depend:
             self._enter((at, i), one)

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.overrides import TorchFunctionMode
 
-from seqlight.attribution.calls.call import CONTAINERS, Call, Rule, may_contain_tensors
+from seqlight.attribution.calls.call import Call, Rule
 from seqlight.attribution.calls.function_bodies import open_body
-from seqlight.attribution.calls.leaves import tensors_in
+from seqlight.attribution.calls.leaves import CONTAINERS, may_contain_tensors, tensors_in
 from seqlight.attribution.calls.record import Record, Snapshot
 from seqlight.attribution.engine import graph_check
 from seqlight.attribution.engine.policy import CallPolicy
@@ -144,9 +144,9 @@ class CallMode(TorchFunctionMode):
                 f"{call.name} has no rule and is not linear in the input: "
                 "replace the operation, or leave that part of the model out"
             )
-        if not call.dependent or not self.policy.inspect:
-            return self.call_directly(func, args, kwargs)
         y = self.call_directly(func, args, kwargs)
+        if not call.dependent or not self.policy.inspect:
+            return y
         outputs = tensors_in(y)
         node = graph_check.find_unexplained(outputs, self.policy.explained_by, call.tensors)
         if node is None:
