@@ -7,12 +7,27 @@ whichever the model uses for the batch, and splitting that dimension into (n, b)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from seqlight.errors import UnsupportedOperation
+
+
+def differing_dimension(shape: Sequence[int], other: Sequence[int]) -> int | None:
+    """Return the dimension in which two shapes differ, or None if it is not a single one.
+
+    Examples
+    --------
+    >>> differing_dimension((2, 4, 9), (6, 4, 9)), differing_dimension((2, 4), (6, 5))
+    (0, None)
+    """
+    if len(shape) != len(other):
+        return None
+    differing = [d for d, (one, another) in enumerate(zip(shape, other, strict=True)) if one != another]
+    return differing[0] if len(differing) == 1 else None
 
 
 def batch_dimension(recorded: Tensor, reference: Tensor) -> tuple[int, int] | None:
@@ -45,12 +60,10 @@ def _split(recorded: torch.Size, reference: torch.Size) -> tuple[int, int, torch
 
     The shape is None for a single sequence, which broadcasts against its references as they are.
     """
-    if len(recorded) == len(reference):
-        longer = [d for d in range(len(recorded)) if recorded[d] != reference[d]]
-        if len(longer) == 1 and recorded[longer[0]] and not reference[longer[0]] % recorded[longer[0]]:
-            (d,) = longer
-            times = reference[d] // recorded[d]
-            return d, times, None if recorded[d] == 1 else torch.Size((*recorded[:d], times, *recorded[d:]))
+    d = differing_dimension(recorded, reference)
+    if d is not None and recorded[d] and not reference[d] % recorded[d]:
+        times = reference[d] // recorded[d]
+        return d, times, None if recorded[d] == 1 else torch.Size((*recorded[:d], times, *recorded[d:]))
     raise UnsupportedOperation(
         f"an operation turned the sequences into shape {tuple(recorded)} and their references into "
         f"{tuple(reference)}: expected them to differ in the batch dimension alone; "

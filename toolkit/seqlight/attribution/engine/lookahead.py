@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqlight.attribution.calls.partners import differing_dimension
 from seqlight.attribution.calls.record import Record, Snapshot, map_snapshots
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.kernels.memory_layout import fills
@@ -25,8 +26,6 @@ BATCH_DIVISOR = 6
 FEW_BYTES = 2**24
 # Bytes in a cache line.
 LINE = 64
-# The dimension that holds the rows, and its size for each row; None for a tensor without rows.
-_Place = tuple[int, int] | None
 
 
 class Lookahead:
@@ -64,14 +63,10 @@ class Lookahead:
         """Return the end of the sequences to record now, for which the block ``first <= i < last`` is needed."""
         self._drop_outdated()
         size = last - first
-        if (
-            self._block_shapes is None
-            or self._block_shapes.rows != size
-            or first in self._records
-            or last in self._records
-        ):
+        shapes = self._block_shapes
+        if shapes is None or shapes.rows != size or first in self._records or last in self._records:
             return last
-        few = min(self._size.rows, FEW_BYTES * size // max(1, self._block_shapes.nbytes))
+        few = min(self._size.rows, FEW_BYTES * size // max(1, shapes.nbytes))
         most = 0 if self._stopped else max(self._size.rows // BATCH_DIVISOR, few)
         blocks = min(most, self._sequences - first) // size
         return first + blocks * size if blocks > 1 else last
@@ -86,9 +81,8 @@ class Lookahead:
         assert self._block_shapes is not None
         try:
             blocks = cut_record(record, self._block_shapes, len(record.output) // rows)
-        except (
-            Exception
-        ):  # a tensor was overwritten, say: the error will come again when the block is recorded on its own
+        except Exception:
+            # A tensor was overwritten, say: the error will come again when the block is recorded on its own.
             blocks = None
         if blocks is None:
             self.stop()
@@ -150,31 +144,36 @@ def cut_record(record: Record, like: Shapes, blocks: int) -> list[Record] | None
     recorded = [one for _, kept in record.calls for one in _snapshots(kept)]
     if [name for name, _ in record.calls] != [name for name, _ in like.calls] or len(recorded) != len(shapes):
         return None
-    places = [
-        _find_rows(one.tensor.shape, shape, like.rows, total) for one, shape in zip(recorded, shapes, strict=True)
-    ]
-    if any(place is False for place in places):
+    try:
+        dimensions = [
+            _find_rows(one.tensor.shape, shape, like.rows, total) for one, shape in zip(recorded, shapes, strict=True)
+        ]
+    except _RowsUnclear:
         return None
-    pieces = [_cut_rows(one.get(), place, like.rows, blocks) for one, place in zip(recorded, places, strict=True)]
+    pieces = [_cut_rows(one.get(), d, blocks) for one, d in zip(recorded, dimensions, strict=True)]
     scattered = [at for at, some in enumerate(pieces) if not _lies_in_one_piece(some[0])]
     outputs = record.output.split(like.rows)
     calls = [_replace_tensors(record.calls, [one[k] for one in pieces], scattered) for k in range(blocks)]
     return [Record(output, some, record.arranged) for output, some in zip(outputs, calls, strict=True)]
 
 
-def _find_rows(many: torch.Size, one: torch.Size, rows: int, total: int) -> Any:
-    """Return the dimension of a tensor's `total` rows, given its shape with `rows`; False if that is unclear."""
+class _RowsUnclear(Exception):
+    """The shapes of a tensor do not tell where its rows are."""
+
+
+def _find_rows(many: torch.Size, one: torch.Size, rows: int, total: int) -> int | None:
+    """Return the dimension that holds a tensor's `total` rows, given its shape with `rows`; None if it has no rows."""
     if many == one:
         return None
-    longer = [d for d in range(len(one)) if many[d] != one[d]] if len(many) == len(one) else []
-    if len(longer) != 1 or one[longer[0]] % rows or many[longer[0]] != one[longer[0]] // rows * total:
-        return False
-    return longer[0], one[longer[0]] // rows
+    d = differing_dimension(one, many)
+    if d is None or one[d] % rows or many[d] != one[d] // rows * total:
+        raise _RowsUnclear
+    return d
 
 
-def _cut_rows(tensor: Tensor, place: _Place, rows: int, blocks: int) -> Sequence[Tensor]:
-    """Return the part of a recorded tensor that belongs to each block."""
-    return [tensor] * blocks if place is None else torch.chunk(tensor, blocks, dim=place[0])
+def _cut_rows(tensor: Tensor, dimension: int | None, blocks: int) -> Sequence[Tensor]:
+    """Return the part of a recorded tensor that belongs to each block; all of it, if it has no rows."""
+    return [tensor] * blocks if dimension is None else torch.chunk(tensor, blocks, dim=dimension)
 
 
 def _lies_in_one_piece(tensor: Tensor) -> bool:

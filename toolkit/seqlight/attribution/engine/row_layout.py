@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from seqlight.attribution.calls.partners import differing_dimension
 from seqlight.errors import UnsupportedOperation
 
 
@@ -61,12 +62,10 @@ def layout_of_shapes(recorded: Sequence[int], reference: Sequence[int], sequence
     >>> layout_of_shapes((4, 5), (12, 5), sequences=2) is None
     True
     """
-    if len(recorded) != len(reference):
+    longer = differing_dimension(recorded, reference)
+    if longer is None or recorded[longer] != sequences or reference[longer] % sequences:
         return None
-    longer = [d for d in range(len(recorded)) if recorded[d] != reference[d]]
-    if len(longer) != 1 or recorded[longer[0]] != sequences or reference[longer[0]] % sequences:
-        return None
-    return RowLayout(longer[0])
+    return RowLayout(longer)
 
 
 def find_row_layout(alone: Tensor, both: Tensor, name: str) -> RowLayout:
@@ -83,13 +82,13 @@ def find_row_layout(alone: Tensor, both: Tensor, name: str) -> RowLayout:
     UnsupportedOperation
         If no dimension is twice as long for two rows.
     """
-    longer = [d for d in range(alone.ndim) if alone.ndim == both.ndim and alone.shape[d] != both.shape[d]]
-    if len(longer) != 1 or both.shape[longer[0]] != 2 * alone.shape[longer[0]]:
+    longer = differing_dimension(alone.shape, both.shape)
+    if longer is None or both.shape[longer] != 2 * alone.shape[longer]:
         raise UnsupportedOperation(
             f"the output of {name!r} has the shape {tuple(alone.shape)} for one sequence and {tuple(both.shape)} for "
             "two: expected a single dimension to be twice as long; name another module in layers."
         )
-    layouts = [RowLayout(longer[0], alone.shape[longer[0]], is_major) for is_major in (True, False)]
+    layouts = [RowLayout(longer, alone.shape[longer], is_major) for is_major in (True, False)]
     if layouts[0].entries == 1:
         return layouts[0]
     apart = [float((one.by_row(both, 2)[0] - one.by_row(alone, 1)[0]).abs().double().sum()) for one in layouts]
