@@ -12,7 +12,6 @@ convolutions there is nothing but such operations, and only these are made so in
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqlight.attribution.calls.call import Call, Rule
+from seqlight.attribution.calls.leaves import flatten_arguments
 from seqlight.attribution.calls.record import Snapshot, map_snapshots
 from seqlight.attribution.engine.modes import CallMode, ReferenceMode, SequenceMode
 from seqlight.attribution.kernels.averages import mean
@@ -36,13 +36,13 @@ from seqlight.attribution.kernels.convolution import conv1d
 from seqlight.attribution.rules.operation_names import spellings
 
 # Operations whose result is the same however their operand lies, and lies as that does.
-KEEPING = """
+PRESERVING = """
     conv1d relu relu_ gelu silu silu_ sigmoid sigmoid_ tanh tanh_ elu elu_ leaky_relu leaky_relu_ softplus mish
     dropout dropout_ dropout1d feature_dropout add __add__ __radd__ add_ __iadd__ sub __sub__ __rsub__ sub_ __isub__
     batch_norm mean sum
 """
 # What a model asks of a tensor that does not depend on how it lies.
-QUESTIONS = "size dim ndimension numel nelement __len__ is_floating_point is_complex"
+QUERIES = "size dim ndimension numel nelement __len__ is_floating_point is_complex"
 PROPERTIES = "shape ndim dtype device requires_grad is_cuda is_cpu layout is_leaf"
 _OWN_CLASSES = (Tensor, nn.Parameter)
 _NOWHERE: frozenset[int] = frozenset()
@@ -91,11 +91,11 @@ class ChannelsLast(CallMode):
             return super().__torch_function__(func, types, args, kwargs)
         tensors = _tensors(args, kwargs or {})
         met = [one for one in tensors if one in self.followed]
-        if not met or func in questions():
+        if not met or func in query_functions():
             return super().__torch_function__(func, types, args, kwargs)
         others = (one for one in tensors if one not in self.followed)
-        keeps = func in keeping() and torch.is_grad_enabled() and all(map(_lies_as_usual, others))
-        if not keeps or "out" in (kwargs or ()):
+        preserves = func in preserving_functions() and torch.is_grad_enabled() and all(map(_lies_as_usual, others))
+        if not preserves or "out" in (kwargs or ()):
             for one in met:
                 self.leave(one)
             return super().__torch_function__(func, types, args, kwargs)
@@ -163,7 +163,7 @@ class ChannelsLastReferenceMode(ChannelsLast, ReferenceMode):
         """Make a call that needs no rule; a convolution, batch norm or mean as it is fastest here."""
         if func is F.batch_norm:
             func = batch_norm
-        elif func in means() and args and args[0] in self.followed:
+        elif func in mean_functions() and args and args[0] in self.followed:
             func = mean
         return super().call_directly(func, args, kwargs)
 
@@ -204,35 +204,27 @@ class ChannelsLastReferenceMode(ChannelsLast, ReferenceMode):
 
 
 @cache
-def keeping() -> frozenset[Any]:
-    """Return the functions whose result lies as their operand does."""
-    return frozenset(function for name in KEEPING.split() for function in spellings(name))
+def preserving_functions() -> frozenset[Any]:
+    """Return the functions whose result is the same however their operand lies, and lies as that does."""
+    return frozenset(function for name in PRESERVING.split() for function in spellings(name))
 
 
 @cache
-def means() -> frozenset[Any]:
+def mean_functions() -> frozenset[Any]:
     """Return the functions that average."""
     return frozenset(spellings("mean"))
 
 
 @cache
-def questions() -> frozenset[Any]:
+def query_functions() -> frozenset[Any]:
     """Return the functions that ask a tensor what does not depend on how it lies."""
-    asked = {function for name in QUESTIONS.split() for function in spellings(name)}
+    asked = {function for name in QUERIES.split() for function in spellings(name)}
     return frozenset(asked | {getattr(Tensor, name).__get__ for name in PROPERTIES.split()})
 
 
-def _tensors(args: Iterable[Any], kwargs: dict[str, Any]) -> list[Tensor]:
+def _tensors(args: Any, kwargs: Any) -> list[Tensor]:
     """Return the tensors among arguments, and in what these contain."""
-    found: list[Tensor] = []
-    for one in (*args, *kwargs.values()):
-        if isinstance(one, Tensor):
-            found.append(one)
-        elif isinstance(one, tuple | list):
-            found += _tensors(one, {})
-        elif isinstance(one, dict):
-            found += _tensors((), one)
-    return found
+    return [one for one in flatten_arguments(args, kwargs)[0] if isinstance(one, Tensor)]
 
 
 def _lies_as_usual(one: Tensor) -> bool:
