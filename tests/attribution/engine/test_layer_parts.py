@@ -7,7 +7,7 @@ from torch import nn
 
 import seqlight as sl
 from seqlight.attribution.engine.layer_rows import MOST_SUMS
-from seqlight.attribution.engine.layer_taps import LayerTaps
+from seqlight.attribution.engine.multiplier_reader import MultiplierReader
 
 LENGTH, WIDTH, HEADS = 16, 8, 4
 
@@ -161,8 +161,8 @@ def scan(steps):
 @pytest.mark.parametrize("n", [1, 3])
 def test_the_sums_of_a_loop_are_left_out(X, n, monkeypatch):
     read = []
-    follow = LayerTaps._follow
-    monkeypatch.setattr(LayerTaps, "_follow", lambda *given: read.append(follow(*given)))
+    follow = MultiplierReader.follow
+    monkeypatch.setattr(MultiplierReader, "follow", lambda *given: read.append(follow(*given)))
     found = explain(scan(MOST_SUMS + 1), X, n_shuffles=n)
     branches = "0, branch 0 (0)", "0, branch 1 (1.gate)", "1, branch 0 (0)", "1, branch 1 (1.out)"
     wanted = [f"1: sum {one}" for one in branches]

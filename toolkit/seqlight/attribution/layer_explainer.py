@@ -50,7 +50,7 @@ class LayerExplainer(Explainer):
     ) -> None:
         super().__init__(model, inputs, args, targets, size)
         self.taps = self.policy.taps = taps
-        self.begin_target = taps.begin_target
+        self.begin_target = taps.reader.begin_target
         self._state: tuple[object, ...] | None = None  # of the policy under which the names were found
         self._runs_for_layouts = False  # because shapes alone do not tell
         self._ran_in: tuple[object, ...] | None = None  # the state in which it did
@@ -78,7 +78,7 @@ class LayerExplainer(Explainer):
         return record
 
     def _explain_batch(self, first: int, last: int, references: Sequence[Tensor], record: Record) -> Block:
-        self.taps.open(last - first)
+        self.taps.reader.open(last - first)
         block = super()._explain_batch(first, last, references, record)
         return replace(block, layers=self.taps.close(block.outputs.shape[1]))
 
@@ -101,7 +101,7 @@ class LayerExplainer(Explainer):
             layouts = [find_row_layout(a, b, name) for a, b, name in zip(alone, both, names, strict=True)]
         if not all(one.is_major for one in layouts):
             self.lookahead.stop()  # it would cut their records between rows
-        self.taps.layouts = layouts
+        self.taps.reader.layouts = layouts
 
     def _activations(self, i: int, rows: Sequence[Tensor]) -> list[Tensor]:
         """Return what the modules return for rows that have the further inputs of sequence `i`."""

@@ -15,6 +15,7 @@ from seqlight.prediction.device_dtypes import has_float64
 
 # From contributions (pairs, ...) to fewer numbers of each pair.
 LayerReduction: TypeAlias = Callable[[Tensor], Tensor]
+# From multipliers, sequences and references, each (pairs, ...), to what is kept in place of contributions.
 LayerAttribution: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -32,8 +33,8 @@ class Activation(NamedTuple):
     references: Tensor
 
     @classmethod
-    def sort(cls, m: Tensor, x: Tensor, r: Tensor, layout: RowLayout, sequences: int) -> Activation:
-        """Return tensors as a model has them, of so many sequences, by pair; a multiplier may be a number."""
+    def by_pair(cls, m: Tensor, x: Tensor, r: Tensor, layout: RowLayout, sequences: int) -> Activation:
+        """Return tensors of so many sequences, as a model has them, sorted by pair; a multiplier may be one number."""
         rows = r.shape[layout.dimension] // layout.entries
         own = x.shape[layout.dimension] // layout.entries
         r, x = layout.by_row(r, rows), layout.by_row(x, own)
@@ -51,10 +52,10 @@ class Activation(NamedTuple):
         return (self.sequences.to(self.dtype) - self.references).mul_(self.multipliers)
 
     def totals(self, kept: int = 2) -> Tensor:
-        """Return the sums of contributions over all dimensions but the first, `kept` of them."""
+        """Return the sums of contributions over all dimensions but the first `kept`."""
         kernel = kernel_for("layer_contributions.totals", self.references.device.type, self.references.dtype)
         found: Tensor | None = None if kernel is None else kernel(*self._as_in_memory(kept), kept)
-        return sum_behind(self.contributions(), kept) if found is None else found
+        return sum_rest(self.contributions(), kept) if found is None else found
 
     def _as_in_memory(self, kept: int) -> Activation:
         """Return the same with the dimensions from `kept` on in the order in which they lie in memory."""
@@ -73,22 +74,21 @@ class Activation(NamedTuple):
         """
         beside = Activation(*[one.movedim(-3, -2) for one in self])
         if beside.references.is_contiguous():  # as a projection of all heads at once leaves them
-            heads = sum_behind(beside.totals(beside.references.ndim - 1).movedim(-1, 2), 3)
+            heads = sum_rest(beside.totals(beside.references.ndim - 1).movedim(-1, 2), 3)
         else:
             heads = Activation(*[one.movedim(-3, 2) for one in self]).totals(3)
         return torch.cat([heads.sum(-1, keepdim=True), heads], dim=-1)
 
 
-def sum_behind(contributions: Tensor, kept: int) -> Tensor:
-    """Return the sums over all dimensions but the first, `kept` of them."""
+def sum_rest(contributions: Tensor, kept: int) -> Tensor:
+    """Return the sums over all dimensions but the first `kept`."""
     return contributions.flatten(kept).sum(kept) if contributions.ndim > kept else contributions
 
 
 def attribute_pairs(activation: Activation, function: LayerAttribution) -> Tensor:
     """Return what a function makes of multipliers, sequences and references, each (pairs, ...), by pair again."""
     shape = activation.references.shape
-    one = [some.to(activation.dtype).expand(shape).flatten(0, 1) for some in activation]
-    found = function(*one)
+    found = function(*[one.to(activation.dtype).expand(shape).flatten(0, 1) for one in activation])
     return found.reshape(*shape[:2], *found.shape[1:])
 
 

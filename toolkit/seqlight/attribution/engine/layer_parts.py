@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from seqlight.attribution.calls.call import Call
+from seqlight.attribution.calls.leaves import tensors_in
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.engine.modes import CallMode
 
@@ -76,7 +76,7 @@ class PartsMode(CallMode):
 
     def _is_weighted(self, y: Tensor, factors: Any) -> bool:
         """Return whether a product is of the weights of several heads, (..., heads, queries, keys), and values."""
-        found = (one for one in tree_leaves(factors) if isinstance(one, Tensor) and one in self._weights)
+        found = (one for one in tensors_in(factors) if one in self._weights)
         return any(one.ndim == y.ndim and one.shape[:-1] == y.shape[:-1] for one in found)
 
     def _meet_heads(self, y: Tensor) -> None:

@@ -1,36 +1,27 @@
 """Taps: what the modules of a model return is read in both passes, and its multipliers as they come back.
 
 The multiplier of a hidden activation is the gradient that arrives at it, and its contribution is that times the
-difference between sequence and reference. Each is reduced as soon as it is known, so that no multiplier is kept. The
-hooks are those of PyTorch for all modules, and there for the time of a pass only: the model has none of them.
+difference between sequence and reference. The hooks are those of PyTorch for all modules, and there for the time of a
+pass only: the model has none of them.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from seqlight.attribution.calls.record import Snapshot
-from seqlight.attribution.calls.retry import LayoutUnknown
-from seqlight.attribution.engine.layer_contributions import (
-    Activation,
-    LayerAttribution,
-    LayerReduction,
-    attribute_pairs,
-    sum_behind,
-    sum_over_references,
-)
+from seqlight.attribution.engine.layer_contributions import LayerAttribution, LayerReduction
 from seqlight.attribution.engine.layer_rows import PassRows, Row, row_names
 from seqlight.attribution.engine.module_hooks import tensors_of, watch_modules
-from seqlight.attribution.engine.row_layout import RowLayout, layout_of_shapes
+from seqlight.attribution.engine.multiplier_reader import Branch, MultiplierReader
+from seqlight.attribution.engine.row_layout import RowLayout
 from seqlight.errors import InputError, UnsupportedOperation
 
-# What is recorded of the second branch of a sum, of sequences and references, and by how much it is multiplied.
-_Branch: TypeAlias = tuple[Snapshot, Snapshot, float]
 # What the entries of a record are called.
 _PREFIX, _OPERAND = "the output of module ", "a branch in module "
 
@@ -65,8 +56,8 @@ class LayerTaps:
     names : tuple of str
         The outputs, in the order of their calls: the name of the module, with ``#1`` for the second of several calls,
         and ``[1]`` for the second of several tensors; parts as :mod:`seqlight.attribution.engine.layer_rows` says.
-    layouts : list of RowLayout
-        Where the rows lie in each tensor that is read, as far as that is known.
+    reader : MultiplierReader
+        Reads the multipliers of what they return, and knows where the rows lie in it.
     """
 
     def __init__(
@@ -79,22 +70,19 @@ class LayerTaps:
         parts: bool = False,
     ) -> None:
         self._names_of = {id(module): name for name, module in modules.items()}
-        self._asked, self._keeps, self._reduction = tuple(modules), keeps, reduction
-        self._attribution, self._inputs, self.parts = attribution, inputs, parts
+        self._asked, self._keeps, self._inputs, self.parts = tuple(modules), keeps, inputs, parts
+        self.reader = MultiplierReader(keeps, reduction, attribution)
         self.names: tuple[str, ...] = ()
-        self.layouts: list[RowLayout] = []
         self._rows: list[Row] = []
         self._reported: tuple[str, ...] = ()
-        self._sequences, self._target, self._places = 0, 0, 0
+        self._places = 0
         self._pass = PassRows()
-        self._readers: list[Callable[[Tensor], None]] = []
-        self._found: dict[tuple[int, int], tuple[Tensor, Tensor | None]] = {}
 
     @contextlib.contextmanager
     def attached(self, mode: _Recorder, copy: bool) -> Iterator[None]:
         """Read what modules return to the model that is called inside; keep copies if `copy` is true."""
         self._pass = met = PassRows(copy)
-        self._readers, self._found = [], {}
+        self.reader.clear()
 
         def enter(module: nn.Module, inputs: Any) -> None:
             met.running.append(id(module))
@@ -136,8 +124,8 @@ class LayerTaps:
         if met.is_of_loop(layer, parts):
             return
         kept = mode.meet(f"{_OPERAND}{layer}", branch)
-        both = None if kept is None else (kept, Snapshot.take(branch, met.copy), scale)
-        self._meet(mode, f"{_PREFIX}{layer}", y, both)
+        second = None if kept is None else Branch(kept, Snapshot.take(branch, met.copy), scale)
+        self._meet(mode, f"{_PREFIX}{layer}", y, second)
         met.add_parts(layer, "sum", parts)
 
     def read_heads(self, mode: _Recorder, y: Tensor) -> None:
@@ -151,11 +139,11 @@ class LayerTaps:
         """Return the module that returned a tensor in this pass; "" if none did."""
         return str(self._pass.sources.get(one, ""))
 
-    def _meet(self, mode: _Recorder, name: str, y: Tensor, branch: _Branch | None = None, heads: bool = False) -> None:
+    def _meet(self, mode: _Recorder, name: str, y: Tensor, branch: Branch | None = None, heads: bool = False) -> None:
         """Record a tensor of the sequences, or read the multipliers of one of the references as they come back."""
         kept = mode.meet(name, y)
         if kept is not None:
-            self._follow(y, kept, branch, heads)
+            self.reader.follow(y, kept, self._pass.copy, branch, heads)
         self._pass.add_place(y)
 
     def _set_names(self, met: PassRows) -> None:
@@ -178,11 +166,11 @@ class LayerTaps:
 
     def layouts_of_names(self) -> list[RowLayout]:
         """Return the layout of each output."""
-        return [self.layouts[row.place] for row in self._rows]
+        return [self.reader.layouts[row.place] for row in self._rows]
 
     def forget(self) -> None:
         """Forget names and layouts: the model is explained in another way from now on."""
-        self.names, self._rows, self.layouts = (), [], []
+        self.names, self._rows, self.reader.layouts = (), [], []
 
     def require_all(self) -> None:
         """Raise InputError if a module that was asked for was not called, or does not depend on the input."""
@@ -200,14 +188,6 @@ class LayerTaps:
                     "expected modules on the way from the sequence to the output; layers=True lists them."
                 )
 
-    def open(self, sequences: int) -> None:
-        """Begin a batch of references of so many sequences."""
-        self._sequences, self._readers, self._found = sequences, [], {}
-
-    def begin_target(self, k: int) -> None:
-        """Take the gradients from now on for those of target `k`."""
-        self._target = k
-
     def close(self, targets: int) -> tuple[Tensor, ...]:
         """Return what was found in this batch.
 
@@ -217,70 +197,13 @@ class LayerTaps:
             For each name, if contributions are kept, their sum over references in float64, (sequences, targets, ...),
             and last the total of each pair, (sequences, targets, references, names).
         """
-        for at, reader in enumerate(self._readers):
-            for k in range(targets):
-                if (at, k) not in self._found:  # the target does not depend on it
-                    self._target = k
-                    reader(torch.zeros((), device="cpu"))
-        found, self._readers, self._found = self._found, [], {}
+        found, sums = self.reader.close(targets)
         if self._reported:
             _require_equal(self._reported, self.names)
         self._reported = self.names
-        places = sorted({at for at, _ in found})
-        totals = [torch.stack([found[at, k][0] for k in range(targets)]) for at in places]
         # (targets, references, sequences, rows)
-        joined = torch.stack([totals[row.place][..., row.column] for row in self._rows], dim=-1)
-        sums: list[Tensor] = []
-        if self._keeps:
-            stacked = [torch.stack([found[at, k][1] for k in range(targets)], 1) for at in places]  # type: ignore[misc]
-            sums = [stacked[row.place] for row in self._rows]
-        return *sums, joined.permute(2, 0, 1, 3)
-
-    def _follow(self, y: Tensor, kept: Snapshot, branch: _Branch | None, heads: bool) -> None:
-        """Read the multipliers of an output of the references as they come back."""
-        at, device = len(self._readers), y.device.type
-        layout, snapshot = self._layout(at, kept.tensor, y), Snapshot.take(y, self._pass.copy)
-
-        def read(multipliers: Tensor) -> None:
-            with contextlib.nullcontext() if not self._keeps else _exact(device):
-                one = Activation.sort(multipliers, kept.get(), snapshot.get(), layout, self._sequences)
-                if branch is not None:
-                    x, r, scale = branch
-                    part = Activation.sort(multipliers, x.get(), r.get(), layout, self._sequences).totals() * scale
-                    whole = one.totals()
-                    self._found[at, self._target] = torch.stack([whole, whole - part, part], dim=-1), None
-                else:
-                    self._found[at, self._target] = (one.totals_of_heads(), None) if heads else self._reduce(one)
-
-        y.register_hook(read)  # type: ignore[no-untyped-call]
-        self._readers.append(read)
-
-    def _layout(self, at: int, x: Tensor, r: Tensor) -> RowLayout:
-        """Return the layout of a tensor of the sequences and of the references; LayoutUnknown if it is not known."""
-        if at < len(self.layouts):
-            return self.layouts[at]
-        found = layout_of_shapes(x.shape, r.shape, self._sequences)
-        if found is None:
-            raise LayoutUnknown
-        self.layouts.append(found)
-        return found
-
-    def _reduce(self, one: Activation) -> tuple[Tensor, Tensor | None]:
-        """Return the total of each pair, (references, sequences, 1), and what is kept of contributions, or None."""
-        if not self._keeps:
-            return one.totals().unsqueeze(-1), None
-        contributions = one.contributions()
-        totals = sum_behind(contributions, 2).unsqueeze(-1)
-        if self._attribution is not None:
-            contributions = attribute_pairs(one, self._attribution)
-        return totals, sum_over_references(contributions, self._reduction)
-
-
-@contextlib.contextmanager
-def _exact(device: str) -> Iterator[None]:
-    """Let functions of the user compute inside as outside of a training."""
-    with torch.no_grad(), torch.autocast(device, enabled=False):
-        yield
+        totals = torch.stack([found[row.place][..., row.column] for row in self._rows], dim=-1)
+        return *([sums[row.place] for row in self._rows] if self._keeps else ()), totals.permute(2, 0, 1, 3)
 
 
 def calls_differ() -> UnsupportedOperation:

@@ -1,6 +1,6 @@
 """Compiled sums of contributions, of each pair of a sequence and a reference: ``native/contributions.c``.
 
-The plain twin is in ``engine/layer_taps.py``.
+The plain twin is in ``engine/layer_contributions.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def totals(multipliers: Tensor, x1: Tensor, x0: Tensor, kept: int) -> Tensor | N
     multipliers, x0 : torch.Tensor, shape (references, sequences, ...)
     x1 : torch.Tensor, shape (1, sequences, ...) or that of `x0`
     kept : int
-        The number of dimensions over which is not summed: 2, or 3 for parts of each pair.
+        The number of first dimensions that are not summed over: 2, or 3 for parts of each pair.
 
     Returns
     -------
