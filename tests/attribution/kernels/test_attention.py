@@ -13,7 +13,7 @@ from seqlight.attribution.kernels import table
 from seqlight.attribution.kernels.attention import Operands, Settings
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules import attention
-from seqlight.attribution.rules.elementwise import smallest_exponent_step
+from seqlight.attribution.rules.logarithmic_mean import nearness
 from seqlight.native import threads
 
 
@@ -25,7 +25,7 @@ def slowly(seen, operands, settings, grad):
 def at_once(seen, operands, settings, grad):
     operands = Operands(*operands)
     y, sums = kernel.attend(operands, settings)
-    return y, *kernel.attention_vjp(grad, seen, operands, sums, settings, smallest_exponent_step(grad.dtype))
+    return y, *kernel.attention_vjp(grad, seen, operands, sums, settings, nearness(grad.dtype))
 
 
 def laid_out(x, way):
@@ -104,7 +104,7 @@ def test_a_reference_equal_to_its_sequence_has_the_gradients_of_autograd():
     settings, grad = Settings(None, 0.25), torch.randn(4, 2, 50, 16)
     _, seen = kernel.observe(Operands(*(one[:1] for one in operands)), settings)
     same = [one[:1].repeat(4, 1, 1, 1) for one in operands]
-    found = kernel.attention_vjp(grad, seen, Operands(*same), None, settings, smallest_exponent_step(torch.float32))
+    found = kernel.attention_vjp(grad, seen, Operands(*same), None, settings, nearness(torch.float32))
     leaves = [one.double().requires_grad_() for one in same]
     y = F.scaled_dot_product_attention(*leaves, scale=0.25)
     expected = torch.autograd.grad(y, leaves, grad.double())

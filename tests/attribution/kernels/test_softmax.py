@@ -9,7 +9,7 @@ from multipliers import needs_loops, plain_rules, reference_pairs
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.kernels import softmax as kernels
 from seqlight.attribution.rules import softmax
-from seqlight.attribution.rules.elementwise import smallest_exponent_step
+from seqlight.attribution.rules.logarithmic_mean import nearness
 from seqlight.attribution.rules.softmax_multiplier import SoftmaxMultiplierFunction
 
 pytestmark = needs_loops
@@ -50,7 +50,7 @@ def test_softmax_inside_attention(both, size):
     recorded, reference, dim = (x1, x1.softmax(-1)), (x0, x0.softmax(-1)), x0.ndim - 1
     at_weights = torch.cos(x0)
     at_scores = at_weights.clone()
-    half = kernels.softmax_vjp_in_place(at_scores, recorded, reference, smallest_exponent_step(x0.dtype))
+    half = kernels.softmax_vjp_in_place(at_scores, recorded, reference, nearness(x0.dtype))
     multipliers = softmax.softmax_multipliers(recorded, reference, dim)
     slowly = softmax.softmax_vjp(at_weights, *multipliers, dim)
     torch.testing.assert_close(at_scores, slowly, rtol=1e-5, atol=1e-5)

@@ -1,47 +1,55 @@
-"""Quotients and tangents, chosen by arithmetic, are those that comparisons choose."""
+"""Secants and slopes, chosen by arithmetic on a CPU, are those that comparisons choose."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlight.attribution.rules.difference_quotients import quotient_or_tangent
+from seqlight.attribution.rules.difference_quotients import secant_or_slope
 
-NOISE, SMALLEST = 2e-6, 1e-6
+SMALLEST = torch.finfo(torch.float32).tiny
 
 
-def steps(seed, dtype):
-    """Return differences of outputs and inputs, and slopes."""
+def operands(seed, dtype):
+    """Return inputs, outputs and slopes of two sequences, and inputs and outputs of their six references."""
     generator = torch.Generator().manual_seed(seed)
-    # Of all sizes, so that both happen; some steps are 0 or not a number, and some are explained by the tangent.
-    dx = torch.randn(200, generator=generator) * 10 ** torch.empty(200).uniform_(-8, 1, generator=generator)
-    tangent = torch.rand(200, generator=generator)
-    dy = tangent * dx + torch.randn(200, generator=generator) * 10 ** torch.empty(200).uniform_(
-        -9, 0, generator=generator
+    x1 = torch.randn(2, 50, generator=generator)
+    # Steps of all sizes, so that both happen; some are 0 or infinite.
+    step = torch.randn(3, 2, 50, generator=generator) * 10 ** torch.empty(3, 2, 50).uniform_(-9, 1, generator=generator)
+    x0 = x1 + step
+    x0[:, :, :5], x0[0, 0, 5] = x1[:, :5], torch.inf
+    return tuple(
+        one.to(dtype) for one in (x1, x1.tanh(), 1 - x1.tanh() ** 2, x0.flatten(0, 1), x0.tanh().flatten(0, 1))
     )
-    dx[:5], dy[5:10], dx[10], dx[11] = 0, 0, torch.nan, torch.inf
-    return dy.to(dtype), dx.to(dtype), tangent.to(dtype)
 
 
-@given(st.integers(0, 2**31), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
-def test_arithmetic_chooses_what_comparisons_choose(seed, dtype):
-    dy, dx, tangent = steps(seed, dtype)
-    excess = torch.addcmul(dy, tangent, dx, value=-1).abs().sub(tangent, alpha=NOISE)
-    takes_quotient = (dx.abs() - SMALLEST > 0) & (excess > 0)
-    wanted = torch.where(takes_quotient, dy / dx, tangent)
-    found = quotient_or_tangent(dy, dx, tangent, NOISE, SMALLEST)
-    assert torch.equal(found, wanted)
+def compared(x1, y1, slope1, x0, y0, noise):
+    """Return the same by comparisons."""
+    x1, y1, slope1 = (one.repeat(3, 1) for one in (x1, y1, slope1))
+    dx, dy = x1 - x0, y1 - y0
+    far = dx.abs() >= SMALLEST
+    if noise is not None:
+        far &= ~(torch.addcmul(dy, slope1, dx, value=-1).abs() < noise.repeat(3, 1))
+    return torch.where(far, dy / dx, slope1)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
-def test_it_takes_tangents_that_broadcast(dtype):
-    tangent = torch.tensor([0.25, 0.5], dtype=dtype)
-    dy, dx = torch.ones(3, 2, dtype=dtype), torch.full((3, 2), 2, dtype=dtype)
-    assert torch.equal(quotient_or_tangent(dy, dx, tangent, NOISE, SMALLEST), torch.full((3, 2), 0.5, dtype=dtype))
+@given(st.integers(0, 2**31), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]), st.booleans())
+def test_arithmetic_chooses_what_comparisons_choose(seed, dtype, rounds):
+    x1, y1, slope1, x0, y0 = operands(seed, dtype)
+    noise = y1.abs() * 1e-6 if rounds else None
+    found = secant_or_slope(x1, y1, slope1, x0, y0, noise, SMALLEST, False)
+    assert torch.equal(found, compared(x1, y1, slope1, x0, y0, noise))
+
+
+def test_infinite_slopes_explain_nothing():
+    x1, x0 = torch.tensor([[0.0, 0.0, 4.0]]), torch.tensor([[1.0, 0.0, 1.0]])
+    found = secant_or_slope(x1, x1.sqrt(), 0.5 / x1.sqrt(), x0, x0.sqrt(), x1.sqrt() * 1e-6, SMALLEST, False)
+    assert torch.equal(found, torch.tensor([[1.0, torch.inf, 1 / 3]]))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_device_chooses_what_a_cpu_chooses(seed, pretend):
-    dy, dx, tangent = steps(seed, torch.float32)
-    there = quotient_or_tangent(*(one.to("pretend") for one in (dy, dx, tangent)), NOISE, SMALLEST)
-    assert torch.equal(there.cpu(), quotient_or_tangent(dy, dx, tangent, NOISE, SMALLEST))
+    of = operands(seed, torch.float32)
+    noise = of[1].abs() * 1e-6
+    there = secant_or_slope(*(one.to("pretend") for one in (*of, noise)), SMALLEST, False)
+    assert torch.equal(there.cpu(), secant_or_slope(*of, noise, SMALLEST, False))

@@ -18,7 +18,7 @@ typedef struct {
     int64_t heads, queries, keys, width, values;
     int64_t q[3], k[3], v[3], y[3], bias[3], at_q[3], at_k[3], at_v[3];
     int64_t span, n; /* as in pairs.h, in heads */
-    double scale, threshold;
+    double scale, nearness;
 } Attention;
 
 #ifdef HAVE_LANES
@@ -258,30 +258,25 @@ static void rises(const double *lse1, const Rows *met, int64_t rows, Rises *foun
    at the scores, and e0, the exponentials, the mean of both weights. The scores a0 are overwritten with the weights of
    logsumexp. */
 static void pull(float *g, const float *a1, const float *p1, float *a0, float *e0, int64_t n, float share, float rise,
-                 float above, float below, float near)
+                 float above, float below, float nearness)
 {
-    Lanes one = every(1), limit = every(near), allowed = every(16 * FLT_EPSILON), sum = zeros();
+    Lanes one = every(1), end = every(INFINITY), flat = every(nearness), sum = zeros();
     for (int64_t j = 0; j < n; j += LANES) {
         int64_t room = n - j;
-        Lanes to = load_first(p1 + j, room, 0), from = load_first(e0 + j, room, 0) * share;
+        Lanes to = load_first(p1 + j, room, 0), from = load_first(e0 + j, room, 0) * share, half = (to + from) * .5f;
         Lanes dx = load_first(a1 + j, room, 0) - load_first(a0 + j, room, 0), dz = dx - rise;
-        Lanes taken = above * to, dw = taken - below * from, dp = to - from;
-        /* Differences of 0 where the tangent explains dy up to rounding (see elementwise.c). */
-        Lanes step = choose(less(magnitude(dw - taken * dx), taken * allowed), zeros(), magnitude(dx));
-        Lanes shift = choose(less(magnitude(dp - to * dz), to * allowed), zeros(), magnitude(dz));
-        Mask far = at_least(step, limit), off = at_least(shift, limit);
-        Lanes on = choose(off, dp, to);
-        taken = choose(far, dw, taken);
-        dx = choose(far, dx, one), dz = choose(off, dz, one);
-        /* One division for both secants; 0 for infinite differences, where the weights are 0. */
-        Mask ends = less(magnitude(dx * dz), every(INFINITY));
-        Lanes over = only(ends, one / (dx * dz));
-        dx = only(ends, dx), dz = only(ends, dz);
-        Lanes slope = on * dx * over * load_first(g + j, room, 0);
+        Lanes up = above * to, down = below * from;
+        /* Two logarithmic means with one division; 0 for infinite differences, where the weights are 0. */
+        Lanes wide = fmadd(dx, dx, flat), steep = fmadd(dz, dz, flat);
+        Mask ends = less(wide * steep, end);
+        Lanes over = only(ends, one / (wide * steep));
+        Lanes taken = only(ends, fmadd(up - down, dx, (up + down) * (nearness / 2)));
+        Lanes on = only(ends, fmadd(to - from, dz, half * nearness));
+        Lanes slope = on * only(ends, wide) * over * load_first(g + j, room, 0);
         sum += slope; /* 0 outside, as g is */
         store_first(g + j, room, slope);
-        store_first(a0 + j, room, taken * dz * over);
-        store_first(e0 + j, room, (to + from) * .5f);
+        store_first(a0 + j, room, taken * only(ends, steep) * over);
+        store_first(e0 + j, room, half);
     }
     float all = (float)total(sum);
     for (int64_t j = 0; j < n; j += LANES) {
@@ -335,7 +330,7 @@ int attention_backward(const AttentionBackward *mine, int64_t first, int64_t las
             rises(mine->lse1 + partner * queries + i, &met, rows, &up);
             for (int64_t r = 0; r < rows; r++)
                 pull(back + r * keys, mine->scores1 + at + r * of->keys, mine->p1 + at + r * of->keys, scores + r * keys, p + r * keys,
-                     of->keys, (float)(1 / met.sum[r]), up.rise[r], up.above[r], up.below[r], (float)of->threshold);
+                     of->keys, (float)(1 / met.sum[r]), up.rise[r], up.above[r], up.below[r], (float)of->nearness);
             multiply(back, keys, 1, k_half, d, query + i * of->at_q[2], of->at_q[2], rows, of->width, of->keys, 0);
             multiply(back, 1, keys, q_half, d, key, of->at_k[2], of->keys, of->width, rows, i > 0);
             multiply(p, 1, keys, grad, e, value, of->at_v[2], of->keys, of->values, rows, i > 0);

@@ -33,24 +33,27 @@
 #define FAR(absolute, dx, dy, tangent, allowed)                              \
     ((absolute(dx) >= near) & !(absolute((dy) - (tangent) * (dx)) < (tangent) * (allowed)))
 
+/* The logarithmic mean of a and b, whose logarithms differ by `step`: see rules/logarithmic_mean.py. Where one is infinite,
+   or both are, as where all is hidden, it is 0; what is no number stays so. */
+#define LOGARITHMIC_MEAN(type, absolute, a, b, step)                         \
+    (absolute(step) < (type)1e15                                             \
+         ? (((a) - (b)) * (step) + ((a) + (b)) * nearness / 2) / ((step) * (step) + nearness) \
+         : ((a) - (b)) * 0)
+
 /* Written without branches, so that the compiler vectorizes it. */
-#define SOFTMAX_ROW(type, absolute, allowed)                                       \
-    static void softmax_row_##type(                                     \
+#define SOFTMAX_ROW(type, absolute)                                          \
+    static void softmax_row_##type(                                          \
         const type *restrict a1, const type *restrict q1, const type *restrict a0, const type *restrict q0, \
-        type *restrict w, type *restrict s, int64_t width, type above, type below, type shift, type near) \
+        type *restrict w, type *restrict s, int64_t width, type above, type below, type shift, type nearness) \
     {                                                                        \
         for (int64_t j = 0; j < width; j++) {                                \
-            type dx = a1[j] - a0[j], dz = dx - shift, rise = above * q1[j];  \
-            type dw = rise - below * q0[j], ds = q1[j] - q0[j];              \
-            int far = FAR(absolute, dx, dw, rise, allowed), off = FAR(absolute, dz, ds, q1[j], allowed); \
-            type by = far ? dx : (type)1, step = off ? dz : (type)1;         \
-            type up = far ? dw : rise, on = off ? ds : q1[j];                \
-            w[j] = up / by;                                                  \
-            s[j] = on / step;                                                \
+            type dx = a1[j] - a0[j], dz = dx - shift, up = above * q1[j], down = below * q0[j]; \
+            w[j] = LOGARITHMIC_MEAN(type, absolute, up, down, dx);           \
+            s[j] = LOGARITHMIC_MEAN(type, absolute, q1[j], q0[j], dz);       \
         }                                                                    \
     }
-SOFTMAX_ROW(float, fabsf, 16 * FLT_EPSILON)
-SOFTMAX_ROW(double, fabs, 16 * DBL_EPSILON)
+SOFTMAX_ROW(float, fabsf)
+SOFTMAX_ROW(double, fabs)
 
 #define SOFTMAX(type)                                                        \
     do {                                                                     \
@@ -61,7 +64,7 @@ SOFTMAX_ROW(double, fabs, 16 * DBL_EPSILON)
             type *w = (type *)of->weights + row * width, *s = (type *)of->slope + row * width; \
             double d, above, below;                                          \
             MEAN_EXPONENTIALS;                                               \
-            softmax_row_##type(a1, q1, a0, q0, w, s, width, (type)above, (type)below, (type)d, (type)of->threshold); \
+            softmax_row_##type(a1, q1, a0, q0, w, s, width, (type)above, (type)below, (type)d, (type)of->nearness); \
         }                                                                    \
     } while (0)
 
@@ -71,7 +74,7 @@ typedef struct {
     const void *x1, *p1, *x0, *p0;
     void *weights, *slope;
     int64_t span, n, width, itemsize;
-    double threshold;
+    double nearness;
 } Softmaxes;
 
 int softmax_multipliers(const Softmaxes *of, int64_t first, int64_t last)
@@ -106,48 +109,44 @@ int softmax_gradients(const SoftmaxPulls *of, int64_t first, int64_t last)
 }
 
 /* The gradient at a row of scores, in two sweeps: times the secant of softmax over log_softmax, then minus the weights. */
-#define ATTENTION_ROW(type, absolute, allowed)                               \
-    static double secant_row_##type(                                    \
+#define ATTENTION_ROW(type, absolute)                                        \
+    static double secant_row_##type(                                         \
         type *restrict g, const type *restrict a1, const type *restrict q1, const type *restrict a0,          \
-        const type *restrict q0, int64_t width, type shift, type near)       \
+        const type *restrict q0, int64_t width, type shift, type nearness)       \
     {                                                                        \
         for (int64_t j = 0; j < width; j++) {                                \
-            type dz = a1[j] - a0[j] - shift, ds = q1[j] - q0[j];             \
-            int off = FAR(absolute, dz, ds, q1[j], allowed);                 \
-            type step = off ? dz : (type)1, on = off ? ds : q1[j];           \
-            g[j] *= on / step;                                               \
+            type dz = a1[j] - a0[j] - shift;                                 \
+            g[j] *= LOGARITHMIC_MEAN(type, absolute, q1[j], q0[j], dz);      \
         }                                                                    \
         double total;                                                        \
         SUM(total, g[at]);                                                   \
         return total;                                                        \
     }                                                                        \
-    static void pull_row_##type(                                        \
+    static void pull_row_##type(                                             \
         type *restrict g, type *restrict half, const type *restrict a1, const type *restrict q1,              \
-        const type *restrict a0, const type *restrict q0, int64_t width, type above, type below, type all, type near) \
+        const type *restrict a0, const type *restrict q0, int64_t width, type above, type below, type all, type nearness) \
     {                                                                        \
         for (int64_t j = 0; j < width; j++) {                                \
-            type dx = a1[j] - a0[j], rise = above * q1[j], dw = rise - below * q0[j]; \
-            int far = FAR(absolute, dx, dw, rise, allowed);                  \
-            type by = far ? dx : (type)1, up = far ? dw : rise;              \
-            g[j] -= up / by * all;                                           \
+            type dx = a1[j] - a0[j], up = above * q1[j], down = below * q0[j]; \
+            g[j] -= LOGARITHMIC_MEAN(type, absolute, up, down, dx) * all;    \
             half[j] = (q1[j] + q0[j]) / 2;                                   \
         }                                                                    \
     }
-ATTENTION_ROW(float, fabsf, 16 * FLT_EPSILON)
-ATTENTION_ROW(double, fabs, 16 * DBL_EPSILON)
+ATTENTION_ROW(float, fabsf)
+ATTENTION_ROW(double, fabs)
 
 #define ATTENTION_PULL(type)                                                 \
     do {                                                                     \
         int64_t width = of->width;                                           \
-        type near = (type)of->threshold;                                     \
+        type nearness = (type)of->nearness;                                      \
         EACH_ROW {                                                           \
             const type *a1 = (const type *)of->x1 + partner * width, *q1 = (const type *)of->p1 + partner * width; \
             const type *a0 = (const type *)of->x0 + row * width, *q0 = (const type *)of->p0 + row * width; \
             type *g = (type *)of->grad + row * width, *h = (type *)of->half + row * width; \
             double d, above, below;                                          \
             MEAN_EXPONENTIALS;                                               \
-            type all = (type)secant_row_##type(g, a1, q1, a0, q0, width, (type)d, near); \
-            pull_row_##type(g, h, a1, q1, a0, q0, width, (type)above, (type)below, all, near); \
+            type all = (type)secant_row_##type(g, a1, q1, a0, q0, width, (type)d, nearness); \
+            pull_row_##type(g, h, a1, q1, a0, q0, width, (type)above, (type)below, all, nearness); \
         }                                                                    \
     } while (0)
 
@@ -157,7 +156,7 @@ typedef struct {
     void *grad, *half;
     const void *x1, *p1, *x0, *p0;
     int64_t span, n, width, itemsize;
-    double threshold;
+    double nearness;
 } AttentionPulls;
 
 int attention_gradients(const AttentionPulls *of, int64_t first, int64_t last)
@@ -222,7 +221,7 @@ static double slope_above(double d)
             const type *g = (const type *)of->g + from, *grad = (const type *)of->grad + from; \
             double d, above, below, all, mean, fall, rise_1, rise_0, total_1, total_0; \
             MEAN_EXPONENTIALS;                                               \
-            softmax_row_##type(a1, q1, a0, q0, w, s, width, (type)above, (type)below, (type)d, near); \
+            softmax_row_##type(a1, q1, a0, q0, w, s, width, (type)above, (type)below, (type)d, (type)of->nearness); \
             SUM(all, grad[at] * s[at]);                                      \
             SUM(mean, g[at] * w[at]);                                        \
             derivative_row_##type(                                           \
@@ -247,7 +246,7 @@ typedef struct {
     const void *g, *grad, *x1, *p1, *x0, *p0;
     void *at_grad, *at_1, *at_0;
     int64_t width, itemsize;
-    double threshold;
+    double threshold, nearness;
 } SoftmaxDerivatives;
 
 int softmax_derivatives(const SoftmaxDerivatives *of, int64_t first, int64_t last)

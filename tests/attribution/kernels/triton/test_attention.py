@@ -13,7 +13,7 @@ import seqlight as sl
 from multipliers import plain_rules
 from seqlight.attribution.kernels.attention import Operands, Settings
 from seqlight.attribution.rules import attention
-from seqlight.attribution.rules.elementwise import smallest_exponent_step
+from seqlight.attribution.rules.logarithmic_mean import nearness
 from triton_interpreter import interpreted_kernels, needs_interpreter
 
 pytestmark = needs_interpreter
@@ -24,7 +24,7 @@ from seqlight.attribution.kernels.triton import attention as kernel  # noqa: E40
 
 def at_once(seen, operands, settings, grad):
     y, sums = kernel.attend(Operands(*operands), settings)
-    near = smallest_exponent_step(grad.dtype)
+    near = nearness(grad.dtype)
     return y, *kernel.attention_vjp(grad, seen, Operands(*operands), sums, settings, near)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from multipliers import DTYPES, plain_rules, reference_pairs
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.rules import softmax
-from seqlight.attribution.rules.elementwise import smallest_exponent_step
+from seqlight.attribution.rules.logarithmic_mean import nearness
 from triton_interpreter import interpreted_kernels, needs_interpreter
 
 pytestmark = needs_interpreter
@@ -56,7 +56,7 @@ def test_multipliers_and_gradient(both, size):
     with plain_rules():
         slowly = softmax.softmax_vjp(grad, *found, dim)
     torch.testing.assert_close(pulled, slowly)
-    half = kernels.softmax_vjp_in_place(grad, recorded, reference, smallest_exponent_step(x0.dtype))
+    half = kernels.softmax_vjp_in_place(grad, recorded, reference, nearness(x0.dtype))
     torch.testing.assert_close(grad, slowly, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(half, (repeat_like(recorded[1], x0) + reference[1]) / 2)
 
@@ -67,7 +67,7 @@ def test_what_is_masked_and_what_is_no_number(dtype):
     x1 = torch.tensor([[0.0, 1.0, -torch.inf], [0.0, 1.0, 2.0], [0.0, torch.nan, 1.0]], dtype=dtype)
     x0 = torch.tensor([[1.0, 1.0, -torch.inf], [3.0, -torch.inf, 2.0], [0.0, 2.0, 1.0]], dtype=dtype)
     recorded, reference = (x1, x1.softmax(-1)), (x0, x0.softmax(-1))
-    found = kernels.softmax_multipliers(recorded, reference, smallest_exponent_step(dtype))
+    found = kernels.softmax_multipliers(recorded, reference, nearness(dtype))
     with plain_rules():
         expected = softmax.softmax_multipliers(recorded, reference, 1)
     for one, other in zip(found, expected, strict=True):

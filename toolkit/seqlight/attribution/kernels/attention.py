@@ -75,7 +75,7 @@ def attend(operands: Operands, settings: Settings) -> tuple[Tensor, None] | None
 
 
 def attention_vjp(
-    grad: Tensor, seen: Recording, operands: Operands, sums: None, settings: Settings, threshold: float
+    grad: Tensor, seen: Recording, operands: Operands, sums: None, settings: Settings, nearness: float
 ) -> Operands:
     """Return the gradients at query, key and value of the references, for `grad`, that at their attention.
 
@@ -90,14 +90,14 @@ def attention_vjp(
         What :func:`attend` returned beside their attention.
     settings : Settings
         Those that it was called with.
-    threshold : float
-        Smaller differences count as none.
+    nearness : float
+        The square of the step at which the quotient and the mean of two softmaxes count the same.
     """
     require_pairs(seen, operands)
     mine, g, bias = Operands(*map(heads, operands)), heads(grad), _bias_of_heads(settings.bias, operands)
     found = empty_gradients(operands)
     at = Operands(*(one if one.ndim == 4 else one.view(-1, *of.shape[1:]) for one, of in zip(found, mine, strict=True)))
-    numbers = *_sizes(mine, g, bias, at, head_pairs(seen.query, operands.query)), settings.scale, threshold
+    numbers = *_sizes(mine, g, bias, at, head_pairs(seen.query, operands.query)), settings.scale, nearness
     count = operands.query.shape[:-2].numel()
     run("attention_backward", (g, *mine, bias, *seen[:6], *found), numbers, count, _count_scores(operands))
     return found

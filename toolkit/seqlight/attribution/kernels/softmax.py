@@ -14,7 +14,7 @@ from seqlight.native.threads import run
 
 
 def softmax_multipliers(
-    recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], threshold: float
+    recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], nearness: float
 ) -> tuple[Tensor, Tensor] | None:
     """Return the weights of logsumexp, and the secant of softmax over log_softmax; or None.
 
@@ -22,8 +22,8 @@ def softmax_multipliers(
     ----------
     recorded, reference : tuple of torch.Tensor
         Input, and softmax over the last dimension.
-    threshold : float
-        Smaller differences count as none.
+    nearness : float
+        The square of the step at which the quotient and the mean of two softmaxes count the same.
     """
     (x1, p1), (x0, p0) = recorded, reference
     rows = row_pairs(x1, x0) if suits(x1, p1, x0, p0) else None
@@ -31,7 +31,7 @@ def softmax_multipliers(
         return None
     weights, slope = empty_like(x0), empty_like(x0)
     width, entries = x0.shape[-1], x0.numel()
-    numbers = *rows, width, x0.element_size(), threshold
+    numbers = *rows, width, x0.element_size(), nearness
     run("softmax_multipliers", (x1, p1, x0, p0, weights, slope), numbers, entries // width, entries)
     return weights, slope
 
@@ -47,7 +47,7 @@ def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor) -> Tensor | None:
 
 
 def softmax_vjp_in_place(
-    grad: Tensor, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], threshold: float
+    grad: Tensor, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], nearness: float
 ) -> Tensor | None:
     """Return the mean of both softmaxes, and write the gradient at the input over `grad`; or None.
 
@@ -59,8 +59,8 @@ def softmax_vjp_in_place(
         The gradient at the weights of attention.
     recorded, reference : tuple of torch.Tensor
         Scores, and their softmax over the last dimension.
-    threshold : float
-        Smaller differences count as none.
+    nearness : float
+        The square of the step at which the quotient and the mean of two softmaxes count the same.
     """
     (x1, p1), (x0, p0) = recorded, reference
     rows = row_pairs(x1, x0) if suits(grad, x1, p1, x0, p0) else None
@@ -68,13 +68,18 @@ def softmax_vjp_in_place(
         return None
     mean = empty_like(p0)
     width, entries = x0.shape[-1], x0.numel()
-    numbers = *rows, width, x0.element_size(), threshold
+    numbers = *rows, width, x0.element_size(), nearness
     run("attention_gradients", (grad, mean, x1, p1, x0, p0), numbers, entries // width, entries)
     return mean
 
 
 def softmax_derivatives(
-    g: Tensor, grad: Tensor, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], threshold: float
+    g: Tensor,
+    grad: Tensor,
+    recorded: tuple[Tensor, Tensor],
+    reference: tuple[Tensor, Tensor],
+    threshold: float,
+    nearness: float,
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     """Return the gradients at `grad` and at both inputs of the gradient that softmax passes on; or None.
 
@@ -87,12 +92,20 @@ def softmax_derivatives(
     recorded, reference : tuple of torch.Tensor, shapes (..., width)
         Finite inputs, and softmax over the last dimension, a row of each for each row.
     threshold : float
-        Smaller differences count as none.
+        Smaller differences count as none in derivatives.
+    nearness : float
+        The square of the step at which the quotient and the mean of two softmaxes count the same.
     """
     tensors = g.contiguous(), grad.contiguous(), *recorded, *reference
     if not suits(*tensors):
         return None
     found = torch.empty_like(grad), torch.empty_like(grad), torch.empty_like(grad)
     width, entries = grad.shape[-1], grad.numel()
-    run("softmax_derivatives", (*tensors, *found), (width, grad.element_size(), threshold), entries // width, entries)
+    run(
+        "softmax_derivatives",
+        (*tensors, *found),
+        (width, grad.element_size(), threshold, nearness),
+        entries // width,
+        entries,
+    )
     return found

@@ -14,18 +14,19 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, PullbackFunction
 from seqlight.attribution.calls.function_bodies import as_operation
-from seqlight.attribution.calls.partners import align_partners, interpolate
+from seqlight.attribution.calls.partners import interpolate
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.attention import Operands, Recording, Settings, empty_output, require_pairs
 from seqlight.attribution.kernels.buffers import empty, empty_like
 from seqlight.attribution.kernels.memory_layout import are_long
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.decompositions import dropout
-from seqlight.attribution.rules.elementwise import smallest_exponent_step
+from seqlight.attribution.rules.logarithmic_mean import nearness
 from seqlight.attribution.rules.softmax import softmax, softmax_multipliers, softmax_vjp
+from seqlight.attribution.rules.softmax_secants import LogsumexpRise, softmax_secants
 
 # At most so many scores of references, or one reference, at a time: their multipliers stay in the processor's cache.
-PIECE = 2**18
+PIECE = 2**17
 
 
 class Attention:
@@ -73,7 +74,7 @@ class Attention:
             def vjp(grad: Tensor) -> Operands:
                 again = Operands(*(one.get() for one in own))
                 same = Settings(None if bias is None else bias.get(), settings.scale)
-                near = smallest_exponent_step(grad.dtype)
+                near = nearness(grad.dtype)
                 gradients: Operands | None = kernel_vjp(grad, seen, again, sums, same, near)
                 return _attend_plainly(seen, again, same)[1](grad) if gradients is None else gradients
 
@@ -188,7 +189,7 @@ def _attend_plainly(seen: Recording, operands: Operands, settings: Settings) -> 
 
     def vjp(grad: Tensor) -> Operands:
         mine = Operands(query, key, value), recorded, (scores, p), settings.scale
-        return _pull_plainly(grad.contiguous(), *mine)
+        return _pull_plainly(grad.contiguous(), *mine, hidden=settings.bias is not None)
 
     return empty_output(operands).copy_(p @ v), vjp
 
@@ -214,18 +215,26 @@ def _product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
 
 
 def _pull_plainly(
-    g: Tensor, mean: Operands, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], scale: float
+    g: Tensor,
+    mean: Operands,
+    recorded: tuple[Tensor, Tensor],
+    reference: tuple[Tensor, Tensor],
+    scale: float,
+    *,
+    hidden: bool,
 ) -> Operands:
     """Return the gradients at the operands for `g`, the gradient at the result; `mean` are the operands half way.
+
+    Scores may be infinite only where some are `hidden`.
 
     Multipliers are as large as the scores, and each is used once: they are made here, in the backward pass.
     """
     at_weights = empty_like(reference[0])
     kernel = kernel_for("softmax.softmax_vjp_in_place", g.device.type, g.dtype)
     if kernel is None and are_long(recorded[0], at_weights):
-        return _pull_in_pieces(g, mean, recorded, reference, scale)
+        return _pull_in_pieces(g, mean, recorded, reference, scale, hidden=hidden)
     _product(g, mean.value.mT, at_weights)
-    half: Tensor | None = kernel(at_weights, recorded, reference, smallest_exponent_step(g.dtype)) if kernel else None
+    half: Tensor | None = kernel(at_weights, recorded, reference, nearness(g.dtype)) if kernel else None
     if half is None:
         dim = g.ndim - 1
         at_weights = softmax_vjp(at_weights, *softmax_multipliers(recorded, reference, dim), dim)
@@ -235,22 +244,26 @@ def _pull_plainly(
 
 
 def _pull_in_pieces(
-    g: Tensor, mean: Operands, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], scale: float
+    g: Tensor,
+    mean: Operands,
+    recorded: tuple[Tensor, Tensor],
+    reference: tuple[Tensor, Tensor],
+    scale: float,
+    *,
+    hidden: bool,
 ) -> Operands:
     """Return the same for a few references at a time, so that nothing as large as the scores leaves the cache."""
-    (x1, p1), dim = recorded, g.ndim - 1
-    at_once = max(1, PIECE // x1.numel()) * len(x1)
+    x1, dim = recorded[0], g.ndim - 1
+    rows = max(1, PIECE // x1.numel()) * len(x1)
+    rises = LogsumexpRise.between(recorded, reference, dim).split(rows)
     found = Operands(*(torch.empty_like(one) for one in mean))
-    pieces = zip(*(torch.split(one, at_once) for one in (g, *mean, *reference, *found)), strict=True)
-    room = [empty(torch.Size([at_once, *x1.shape[1:]]), x1) for _ in range(2)]
-    for some, query, key, value, x0, p0, at_query, at_key, at_value in pieces:
-        grad, half = (one[: len(x0)] for one in room)
-        _product(some, value.mT, grad)
-        weights, slope = softmax_multipliers(recorded, (x0, p0), dim)
+    pieces = zip(*(torch.split(one, rows) for one in (g, *mean, *reference, *found)), strict=True)
+    room = empty(torch.Size([rows, *x1.shape[1:]]), x1)
+    for rise, (some, query, key, value, x0, p0, at_query, at_key, at_value) in zip(rises, pieces, strict=True):
+        grad = _product(some, value.mT, room[: len(x0)])
+        weights, slope, half = softmax_secants(recorded, (x0, p0), rise, dim, hidden=hidden)
         grad.mul_(slope).addcmul_(weights, grad.sum(dim=dim, keepdim=True), value=-1)
         _product(grad, key, at_query).mul_(scale)
         _product(grad.mT, query, at_key).mul_(scale)
-        a, b = align_partners(p1, p0)
-        torch.lerp(b, a, 0.5, out=half.view(b.shape))
         _product(half.mT, some, at_value)
     return found

@@ -88,9 +88,12 @@ def layer_norm_vjp(
     """
     x, mean, s = (interpolate(one, other, 0.5) for one, other in zip(recorded, reference, strict=True))
     s1, s0 = align_partners(recorded[2], reference[2])
-    grad, centred = grad if weight is None else grad * weight, x.sub_(mean)
-    rise = (grad * centred).mean(dim=-1, keepdim=True).mul_((s1 * s0).reshape(s.shape).square_()).div_(s)
-    return (grad - grad.mean(dim=-1, keepdim=True)).mul_(s).addcmul_(centred, rise, value=-1)
+    # PyTorch's own gradient has s' in both places: so c' comes with what the second one has too much.
+    centred = x.sub_(mean).mul_((s1 * s0).reshape(s.shape).div_(s).div_(s))
+    found, _, _ = torch.ops.aten.native_layer_norm_backward(
+        grad, centred, x.shape[-1:], torch.zeros_like(s), s, weight, None, [True, False, False]
+    )
+    return found  # type: ignore[no-any-return]
 
 
 def _normalised(x: Tensor, call: Call) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -16,13 +16,11 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, Function, ObserveFunction, RuleFunction
 from seqlight.attribution.calls.function_bodies import as_operation
-from seqlight.attribution.calls.partners import align_partners
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.kernels.table import kernel_for
-from seqlight.attribution.rules.difference_quotients import quotient_or_tangent
-from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step
+from seqlight.attribution.rules.logarithmic_mean import nearness
 from seqlight.attribution.rules.reductions import dimensions, flatten_last, keep_dimensions
-from seqlight.prediction.device_dtypes import widest_dtype
+from seqlight.attribution.rules.softmax_secants import LogsumexpRise, softmax_secants
 
 
 class SoftmaxFunction(RuleFunction):
@@ -154,28 +152,12 @@ def softmax_multipliers(
     slope : torch.Tensor, shape of the reference's input
         The difference of softmax over that of log_softmax.
     """
-    (x1, p1), (x0, p0), smallest = recorded, reference, smallest_exponent_step(reference[0].dtype)
-    kernel = kernel_for("softmax.softmax_multipliers", x0.device.type, x0.dtype) if dim == x0.ndim - 1 else None
-    found: tuple[Tensor, Tensor] | None = kernel(recorded, reference, smallest) if kernel else None
+    kernel, near = _kernel_for_rows("softmax.softmax_multipliers", dim, reference[0]), nearness(reference[0].dtype)
+    found: tuple[Tensor, Tensor] | None = kernel(recorded, reference, near) if kernel else None
     if found is not None:
         return found
-    lse1, lse0 = align_partners(logsumexp_from(x1, p1, dim), logsumexp_from(x0, p0, dim))
-    d, shape = (lse1 - lse0).to(x0.dtype), x0.shape
-    (x1, x0), (p1, p0) = align_partners(x1, x0), align_partners(p1, p0)
-    # The secant of the logarithm times each sum of exponentials: d * s1 / (s1 - s0) and d * s0 / (s1 - s0).
-    small = d.abs() < smallest
-    above = torch.where(small, 1 + d / 2, d / -torch.expm1(-d))
-    below = torch.where(small, 1 - d / 2, d / torch.expm1(d))
-    dx, tangent = x1 - x0, above * p1
-    slope = _ratio(p1 - p0, dx - d, p1)
-    weights = _ratio(torch.addcmul(tangent, below, p0, value=-1), dx, tangent)
-    return weights.reshape(shape), slope.reshape(shape)
-
-
-def logsumexp_from(x: Tensor, p: Tensor, dim: int) -> Tensor:
-    """Return logsumexp in float64, as its differences need, from the input and softmax where these are largest."""
-    wide = widest_dtype(x.device)
-    return x.amax(dim, keepdim=True).to(wide) - p.amax(dim, keepdim=True).to(wide).log()
+    rise = LogsumexpRise.between(recorded, reference, dim)
+    return softmax_secants(recorded, reference, rise, dim, hidden=True)[:2]
 
 
 def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tensor:
@@ -188,7 +170,7 @@ def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tenso
     dim : int
         Not negative.
     """
-    kernel = kernel_for("softmax.softmax_vjp", grad.device.type, grad.dtype) if dim == weights.ndim - 1 else None
+    kernel = _kernel_for_rows("softmax.softmax_vjp", dim, grad)
     found: Tensor | None = kernel(grad, weights, slope) if kernel else None
     if found is not None:
         return found
@@ -196,11 +178,8 @@ def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor, dim: int) -> Tenso
     return grad.addcmul_(weights, grad.sum(dim=dim, keepdim=True), value=-1)
 
 
-def _ratio(dy: Tensor, dx: Tensor, tangent: Tensor) -> Tensor:
-    # The difference of two infinities, masked in both, is not a number: the tangent stands in, which is 0 there. It
-    # also does where it explains the difference up to rounding, which large exponents multiply.
-    noise = 4 * rounding_error(dx.dtype, Rounding.OUTPUT)
-    return quotient_or_tangent(dy, dx, tangent, noise, smallest_exponent_step(dx.dtype))
+def _kernel_for_rows(step: str, dim: int, x: Tensor) -> Function | None:
+    return kernel_for(step, x.device.type, x.dtype) if dim == x.ndim - 1 else None
 
 
 def _dimension(call: Call) -> int:

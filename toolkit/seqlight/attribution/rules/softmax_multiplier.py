@@ -18,8 +18,10 @@ from seqlight.attribution.kernels.memory_layout import suits
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.difference_quotients import put_at
 from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step
+from seqlight.attribution.rules.logarithmic_mean import nearness
 from seqlight.attribution.rules.multiplier_functions import differentiate_formula
-from seqlight.attribution.rules.softmax import logsumexp_from, softmax_multipliers, softmax_vjp
+from seqlight.attribution.rules.softmax import softmax_multipliers, softmax_vjp
+from seqlight.attribution.rules.softmax_secants import logsumexp_from
 
 # Below, the derivatives of A and B are found by their power series.
 SERIES = 0.2
@@ -57,9 +59,9 @@ class SoftmaxMultiplierFunction(RuleFunction):
             found = differentiate_formula(partial(softmax_formula, dim), (grad, x1, x0), g, ctx.needs_input_grad[1:4])
             return None, *found, None, None
         if ctx.by_rows:
-            kernel, near = _kernel_for(grad), smallest_exponent_step(grad.dtype)
+            kernel, limits = _kernel_for(grad), (smallest_exponent_step(grad.dtype), nearness(grad.dtype))
             assert kernel is not None
-            return None, *kernel(g, grad, (x1, p1), (x0, p0), near), None, None
+            return None, *kernel(g, grad, (x1, p1), (x0, p0), *limits), None, None
         (d, weights, weights_rate, secants, secants_rate), (weights_at, secants_at) = made, ctx.at
         rise = g - _sum(g * weights, dim)
         by_grad = rise * secants

@@ -92,7 +92,7 @@ def _query_gradients(
     ko1: tensor, kh1: tensor, kp1: tensor, vo1: tensor, vh1: tensor, vp1: tensor, bo1: tensor, bh1: tensor,
     bp1: tensor, bk1: tensor,
     ao: tensor, ah: tensor, ap: tensor, scale: tensor,
-    NEAR: tl.constexpr, ERROR: tl.constexpr, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr,
+    NEARNESS: tl.constexpr, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr,
     WIDTH: tl.constexpr, VALUES: tl.constexpr, PRECISION: tl.constexpr,
 ) -> None:  # fmt: skip
     """Write the gradients at some queries; and of each the sum of the gradients at its weights, times their secants."""
@@ -118,7 +118,7 @@ def _query_gradients(
         a0 = scores_of(mine0, theirs0, b0, first, start, queries, keys, bp0, bk0, HAS_BIAS, ROWS, PRECISION)
         a1 = scores_of(mine1, theirs1, b1, first, start, queries, keys, bp1, bk1, HAS_BIAS, ROWS, PRECISION)
         p0, p1 = weights_of(a0, largest0, total0), weights_of(a1, largest1, total1)
-        taken, secant = secants_of(a1, p1, a0, p0, d[:, None], above[:, None], below[:, None], NEAR, ERROR)
+        taken, secant = secants_of(a1, p1, a0, p0, d[:, None], above[:, None], below[:, None], NEARNESS)
         value = load_rows(v0, start, keys, vp0, values, ROWS, VALUES) + load_rows(
             v1, start, keys, vp1, values, ROWS, VALUES
         )
@@ -145,7 +145,7 @@ def _key_gradients(
     ko1: tensor, kh1: tensor, kp1: tensor, vo1: tensor, vh1: tensor, vp1: tensor, bo1: tensor, bh1: tensor,
     bp1: tensor, bk1: tensor,
     ao: tensor, ah: tensor, ap: tensor, eo: tensor, eh: tensor, ep: tensor, scale: tensor,
-    NEAR: tl.constexpr, ERROR: tl.constexpr, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr,
+    NEARNESS: tl.constexpr, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr,
     WIDTH: tl.constexpr, VALUES: tl.constexpr, PRECISION: tl.constexpr,
 ) -> None:  # fmt: skip
     """Write the gradients at some keys and values, with the sums that came with those at the queries."""
@@ -171,7 +171,7 @@ def _key_gradients(
         p0, p1 = weights_of(a0, largest0, total0), weights_of(a1, largest1, total1)
         d = rise_of(largest1, total1, largest0, total0)
         above, below = mean_exponentials(d)
-        taken, secant = secants_of(a1, p1, a0, p0, d[:, None], above[:, None], below[:, None], NEAR, ERROR)
+        taken, secant = secants_of(a1, p1, a0, p0, d[:, None], above[:, None], below[:, None], NEARNESS)
         grad = load_rows(g, start, queries, gp, values, ROWS, VALUES)
         i = start + tl.arange(0, ROWS)
         sum_ = tl.load(along + i, i < queries, 0.0)
@@ -205,7 +205,7 @@ def attend(operands: Operands, settings: Settings) -> tuple[Tensor, Tensor] | No
 
 
 def attention_vjp(
-    grad: Tensor, seen: Recording, operands: Operands, sums: Tensor, settings: Settings, threshold: float
+    grad: Tensor, seen: Recording, operands: Operands, sums: Tensor, settings: Settings, nearness: float
 ) -> Operands | None:
     """Return the gradients at query, key and value of the references, for `grad`, that at their attention; or None.
 
@@ -220,8 +220,8 @@ def attention_vjp(
         What :func:`attend` returned beside their attention.
     settings : Settings
         Those that it was called with.
-    threshold : float
-        Smaller differences count as none.
+    nearness : float
+        The square of the step at which the quotient and the mean of two softmaxes count the same.
     """
     require_pairs(seen, operands)
     if seen.scores is not None:  # these are not the sums of a kernel, as where that failed
@@ -239,7 +239,7 @@ def attention_vjp(
     strides = *(x for one in laid[0] for x in one), *bias0, *(x for one in laid[1] for x in one), *bias1
     tensors = along, g, q0, k0, v0, b0, sums, q1, k1, v1, b1, seen.sums
     numbers = *sizes, q0.shape[3], v0.shape[3], *strides
-    constants = _constants(operands, settings) | {"NEAR": threshold, "ERROR": 16 * torch.finfo(g.dtype).eps}
+    constants = _constants(operands, settings) | {"NEARNESS": nearness}
     count, scale = q0.shape[:2].numel(), float(settings.scale)
     of_queries, of_keys = (count * triton.cdiv(one.shape[2], constants["ROWS"]) for one in (q0, k0))
     launch(_query_gradients, of_queries, at_q, *tensors, *numbers, *at_q.stride()[:3], scale, **constants)

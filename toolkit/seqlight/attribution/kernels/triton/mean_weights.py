@@ -47,18 +47,17 @@ def secants_of(
     d: tl.tensor,
     above: tl.tensor,
     below: tl.tensor,
-    NEAR: tl.constexpr,
-    ERROR: tl.constexpr,
+    NEARNESS: tl.constexpr,
 ) -> tl.tensor:
     """Return the weights of logsumexp, and the secant of softmax over log_softmax."""
     dx = a1 - a0
-    tangent = above * p1
-    return _secant(tangent - below * p0, dx, tangent, NEAR, ERROR), _secant(p1 - p0, dx - d, p1, NEAR, ERROR)
+    return _logarithmic_mean(above * p1, below * p0, dx, NEARNESS), _logarithmic_mean(p1, p0, dx - d, NEARNESS)
 
 
 @triton.jit
-def _secant(dy: tl.tensor, dx: tl.tensor, tangent: tl.tensor, NEAR: tl.constexpr, ERROR: tl.constexpr) -> tl.tensor:
-    # Where both are masked dx is not a number, and the tangent is 0.
-    hidden = tl.abs(dy - tangent * dx) < tangent * ERROR
-    far = (tl.abs(dx) >= NEAR) & (hidden == 0)
-    return tl.where(far, quotient(dy, tl.where(far, dx, 1.0)), tangent)
+def _logarithmic_mean(a: tl.tensor, b: tl.tensor, step: tl.tensor, NEARNESS: tl.constexpr) -> tl.tensor:
+    """Return that of two numbers whose logarithms differ by `step`; see ``rules/logarithmic_mean.py``."""
+    # Where one is infinite, or where both are and all is hidden, it is 0; what is no number stays so.
+    inside = tl.abs(step) < 1e15
+    step = tl.where(inside, step, 0.0)
+    return tl.where(inside, quotient((a - b) * step + (a + b) * (NEARNESS / 2), step * step + NEARNESS), (a - b) * 0)

@@ -53,8 +53,7 @@ def _secants(
     d: tl.tensor,
     start: tl.tensor,
     width: tl.tensor,
-    NEAR: tl.constexpr,
-    ERROR: tl.constexpr,
+    NEARNESS: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> tl.tensor:
     """Return the weights of logsumexp, the secant of softmax over log_softmax, and the mean of both softmaxes."""
@@ -63,7 +62,7 @@ def _secants(
     q0 = load_columns(p0, row, among, start, width, 0.0, BLOCK)
     a1 = load_columns(x1, mate, among, start, width, 0.0, BLOCK)
     a0 = load_columns(x0, row, among, start, width, 0.0, BLOCK)
-    weight, slope = secants_of(a1, q1, a0, q0, d[:, None], above[:, None], below[:, None], NEAR, ERROR)
+    weight, slope = secants_of(a1, q1, a0, q0, d[:, None], above[:, None], below[:, None], NEARNESS)
     return weight, slope, (q1 + q0) * 0.5
 
 
@@ -79,8 +78,7 @@ def _multipliers(
     width: tl.tensor,
     span: tl.tensor,
     n: tl.tensor,
-    NEAR: tl.constexpr,
-    ERROR: tl.constexpr,
+    NEARNESS: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
@@ -88,7 +86,7 @@ def _multipliers(
     mate = partner_of(row, span, n)
     d = _rise(x1, p1, x0, p0, row, mate, among, width, ROWS, BLOCK)
     for start in range(0, width, BLOCK):
-        weight, slope, _ = _secants(x1, p1, x0, p0, row, mate, among, d, start, width, NEAR, ERROR, BLOCK)
+        weight, slope, _ = _secants(x1, p1, x0, p0, row, mate, among, d, start, width, NEARNESS, BLOCK)
         store_columns(weights, weight, row, among, start, width, BLOCK)
         store_columns(slopes, slope, row, among, start, width, BLOCK)
 
@@ -128,8 +126,7 @@ def _gradients_in_place(
     width: tl.tensor,
     span: tl.tensor,
     n: tl.tensor,
-    NEAR: tl.constexpr,
-    ERROR: tl.constexpr,
+    NEARNESS: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
@@ -138,17 +135,17 @@ def _gradients_in_place(
     d = _rise(x1, p1, x0, p0, row, mate, among, width, ROWS, BLOCK)
     sum_ = tl.zeros((ROWS,), grad.dtype.element_ty)
     for start in range(0, width, BLOCK):
-        _, slope, _ = _secants(x1, p1, x0, p0, row, mate, among, d, start, width, NEAR, ERROR, BLOCK)
+        _, slope, _ = _secants(x1, p1, x0, p0, row, mate, among, d, start, width, NEARNESS, BLOCK)
         sum_ += tl.sum(load_columns(grad, row, among, start, width, 0.0, BLOCK) * slope, 1)
     for start in range(0, width, BLOCK):
-        weight, slope, mean = _secants(x1, p1, x0, p0, row, mate, among, d, start, width, NEAR, ERROR, BLOCK)
+        weight, slope, mean = _secants(x1, p1, x0, p0, row, mate, among, d, start, width, NEARNESS, BLOCK)
         found = load_columns(grad, row, among, start, width, 0.0, BLOCK) * slope - weight * sum_[:, None]
         store_columns(grad, found, row, among, start, width, BLOCK)
         store_columns(means, mean, row, among, start, width, BLOCK)
 
 
 def softmax_multipliers(
-    recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], threshold: float
+    recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], nearness: float
 ) -> tuple[Tensor, Tensor] | None:
     """Return the weights of logsumexp, and the secant of softmax over log_softmax; or None.
 
@@ -160,7 +157,7 @@ def softmax_multipliers(
     weights, slopes = torch.empty_like(x0), torch.empty_like(x0)
     programs, constants = blocks_of(x0)
     arguments = slopes, *recorded, *reference, x0.shape[:-1].numel(), x0.shape[-1], *pairs
-    launch(_multipliers, programs, weights, *arguments, **_limits(x0, threshold), **constants)
+    launch(_multipliers, programs, weights, *arguments, NEARNESS=nearness, **constants)
     return weights, slopes
 
 
@@ -175,7 +172,7 @@ def softmax_vjp(grad: Tensor, weights: Tensor, slope: Tensor) -> Tensor | None:
 
 
 def softmax_vjp_in_place(
-    grad: Tensor, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], threshold: float
+    grad: Tensor, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], nearness: float
 ) -> Tensor | None:
     """Return the mean of both softmaxes, and write the gradient at the input over `grad`; or None.
 
@@ -187,14 +184,9 @@ def softmax_vjp_in_place(
     mean = torch.empty_like(x0)
     programs, constants = blocks_of(x0)
     arguments = mean, *recorded, *reference, x0.shape[:-1].numel(), x0.shape[-1], *pairs
-    launch(_gradients_in_place, programs, grad, *arguments, **_limits(x0, threshold), **constants)
+    launch(_gradients_in_place, programs, grad, *arguments, NEARNESS=nearness, **constants)
     return mean
 
 
 def _row_pairs(recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor]) -> tuple[int, int] | None:
     return row_pairs(recorded[0], reference[0]) if are_packed(*reference, *recorded) else None
-
-
-def _limits(x: Tensor, threshold: float) -> dict[str, float]:
-    """Return which differences count as none, as in ``rules/softmax.py``."""
-    return {"NEAR": threshold, "ERROR": 16 * torch.finfo(x.dtype).eps}
