@@ -73,7 +73,7 @@ def softmax_secants(
     slope = logarithmic_mean(p1 - p0, mean, dx - d)
     part = above * p1
     difference = torch.addcmul(part, below, p0, value=-1)
-    weights = logarithmic_mean(difference, part.sub_(difference, alpha=0.5), dx)
+    weights = logarithmic_mean(difference, torch.sub(part, difference, alpha=0.5), dx)
     weights, slope, mean = (one.reshape(shape).to(dtype) for one in (weights, slope, mean))
     return weights, slope, mean
 
