@@ -2,11 +2,14 @@
 
 import threading
 import warnings
+from collections import OrderedDict
+from dataclasses import dataclass
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils import _pytree
 
 import seqlight as sl
 from seqlight.errors import InputError, UnsupportedOperation
@@ -142,6 +145,36 @@ def test_the_batch_may_be_the_second_dimension(X):
         assert found.layer_names == ("up", "attention[0]", "attention[1]", "head")
         assert found.layers["attention[0]"].shape == (3, LENGTH, 8)
         assert_complete(found, "up", "attention[0]", "head")
+
+
+class Output(OrderedDict):
+    """As Hugging Face's models return: PyTorch can flatten it, but has no names for what it holds."""
+
+
+_pytree.register_pytree_node(Output, lambda one: (list(one.values()), list(one)), lambda values, _: list(values))
+
+
+@dataclass
+class Fields:
+    h: torch.Tensor
+
+
+@pytest.mark.reliability(
+    "attribution",
+    "a layer that returns an object of its own, such as Hugging Face's ModelOutput, or a dataclass",
+    "its tensors have their places as names; PyTorch's error of a missing flatten_with_keys_fn before",
+)
+@pytest.mark.parametrize(("kind", "name"), [(Output, "body['h']"), (Fields, "body.h")])
+def test_a_layer_that_returns_an_object(X, kind, name):
+    body = Written(lambda self, x: kind(h=self.conv(x).tanh()), conv=nn.Conv1d(4, 3, 5))
+
+    def forward(self, x):
+        found = self.body(x)
+        return (found["h"] if kind is Output else found.h).amax(-1).square()
+
+    found = explain(Written(forward, body=body), X, ["body"])
+    assert found.layer_names == (name,)
+    assert_complete(found, name)
 
 
 def test_a_branch_of_a_residual_sum_has_its_part(X):

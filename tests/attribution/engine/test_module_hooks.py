@@ -1,12 +1,15 @@
 """A hook for all modules that one thread calls, for as long as it is wanted."""
 
 import threading
+from collections import OrderedDict, namedtuple
+from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import nn
+from torch.utils import _pytree
 
-from seqlight.attribution.engine.module_hooks import watch_modules
+from seqlight.attribution.engine.module_hooks import named_tensors, watch_modules
 
 MODULE = nn.Linear(3, 2)
 X = torch.zeros(1, 3)
@@ -39,3 +42,41 @@ def test_nothing_is_seen_after_an_error():
         raise ValueError("stop")
     MODULE(X)
     assert not seen
+
+
+class Output(OrderedDict):
+    """An output as libraries make them: PyTorch knows how to flatten it, and not what its parts are called."""
+
+
+class Cache:
+    def __init__(self, *tensors):
+        self.tensors = tensors
+
+
+@dataclass
+class Fields:
+    h: torch.Tensor
+    more: object = None
+
+
+_pytree.register_pytree_node(Output, lambda one: (list(one.values()), list(one)), lambda values, names: None)
+_pytree.register_pytree_node(Cache, lambda one: (list(one.tensors), None), lambda values, _: Cache(*values))
+
+
+@pytest.mark.parametrize(
+    ("given", "places"),
+    [
+        (X, [""]),
+        ((X, [X, None]), ["[0]", "[1][0]"]),
+        (namedtuple("Named", "h c")(X, (X,)), [".h", ".c[0]"]),  # noqa: PYI024
+        (torch.ones(2, 2).max(dim=1), ["[0]", "[1]"]),
+        (OrderedDict(h=X, n=3), ["['h']"]),
+        ((3, Output(h=X, more=(X, X))), ["[1]['h']", "[1]['more'][0]", "[1]['more'][1]"]),
+        (Fields(X, {"c": X}), [".h", ".more['c']"]),
+        (Cache(X, X), ["[0]", "[1]"]),
+        (nn.Linear(1, 1), []),
+        (None, []),
+    ],
+)
+def test_tensors_are_found_in_whatever_a_module_returns(given, places):
+    assert [place for place, _ in named_tensors(given)] == places

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from seqlight.attribution.calls.record import Snapshot
 from seqlight.attribution.engine.layer_contributions import LayerAttribution, LayerReduction
 from seqlight.attribution.engine.layer_rows import PassRows, Row, row_names
-from seqlight.attribution.engine.module_hooks import tensors_of, watch_modules
+from seqlight.attribution.engine.module_hooks import named_tensors, watch_modules
 from seqlight.attribution.engine.multiplier_reader import Branch, MultiplierReader
 from seqlight.attribution.engine.row_layout import RowLayout
 from seqlight.errors import InputError, UnsupportedOperation
@@ -94,7 +94,7 @@ class LayerTaps:
             if name is None:
                 return
             with torch._C.DisableTorchFunction():
-                for path, one in tensors_of(inputs if self._inputs else output):
+                for path, one in named_tensors(inputs if self._inputs else output):
                     if one.requires_grad and one.is_floating_point():
                         self._read_output(mode, name, path, one)
             met.calls[name] += 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils._pytree import keystr, tree_flatten_with_path
+from torch.utils._pytree import tree_is_leaf, tree_leaves
 
 
 @contextlib.contextmanager
@@ -46,18 +47,31 @@ def watch_modules(hook: Callable[..., None], before: bool = False) -> Iterator[N
         handle.remove()
 
 
-def tensors_of(given: Any) -> Iterator[tuple[str, Tensor]]:
+def named_tensors(given: Any, place: str = "") -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors that a module is given or returns, with their places in it.
 
     Examples
     --------
     >>> import torch
-    >>> [path for path, one in tensors_of({"h": (torch.zeros(1), torch.ones(1))})]
+    >>> [path for path, one in named_tensors({"h": (torch.zeros(1), torch.ones(1))})]
     ["['h'][0]", "['h'][1]"]
     """
     if isinstance(given, Tensor):
-        yield "", given
+        yield place, given
         return
-    for path, one in tree_flatten_with_path(given)[0]:
-        if isinstance(one, Tensor):
-            yield keystr(path), one
+    for part, one in _parts(given):
+        yield from named_tensors(one, f"{place}{part}")
+
+
+def _parts(given: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a container holds, each with its place; nothing for anything else."""
+    if isinstance(given, Mapping):
+        yield from ((f"[{key!r}]", one) for key, one in given.items())
+    elif isinstance(given, tuple) and hasattr(given, "_fields"):
+        yield from ((f".{name}", one) for name, one in zip(given._fields, given, strict=True))
+    elif isinstance(given, tuple | list):
+        yield from ((f"[{at}]", one) for at, one in enumerate(given))
+    elif is_dataclass(given) and not isinstance(given, type):
+        yield from ((f".{field.name}", getattr(given, field.name)) for field in fields(given))
+    elif not tree_is_leaf(given):  # of another class that is registered with PyTorch
+        yield from ((f"[{at}]", one) for at, one in enumerate(tree_leaves(given)))

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.calls.call import refuse_inner_gradients
 from seqlight.attribution.calls.record import Record
@@ -23,7 +22,7 @@ from seqlight.attribution.engine import graph_check
 from seqlight.attribution.engine.error_context import add_module_name
 from seqlight.attribution.engine.model_regions import Region, Trace
 from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode, require_same_call
-from seqlight.attribution.engine.module_hooks import watch_modules
+from seqlight.attribution.engine.module_hooks import named_tensors, watch_modules
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.module_names import describe_module
@@ -191,7 +190,7 @@ def refuse_unexplained(
     found: list[tuple[nn.Module, str]] = []
 
     def find_first(module: nn.Module, inputs: Any, output: Any) -> None:
-        before, after = ([one for one in tree_flatten(some)[0] if isinstance(one, Tensor)] for some in (inputs, output))
+        before, after = ([one for _, one in named_tensors(some)] for some in (inputs, output))
         node = graph_check.find_unexplained(after, policy.explained_by)
         if not found and node is not None and graph_check.find_unexplained(before, policy.explained_by) is None:
             found.append((module, graph_check.operation_name(node)))
