@@ -176,10 +176,8 @@ def _sum_contributions(multipliers: Sequence[Tensor], steps: Sequence[Tensor]) -
 
 def is_complete(block: Block) -> bool:
     """Return whether contributions sum to the output differences, up to rounding."""
-    # With <= and all, a delta that is NaN is too high.
-    if bool(
-        (block.absolute_deltas <= block.rounding).all()
-    ):  # mostly all of them are rounding error, which is soon seen
+    # Mostly all of them are rounding error, which is soon seen. With <= and all, a delta that is NaN is too high.
+    if bool((block.absolute_deltas <= block.rounding).all()):
         return True
     rounding = block.absolute_deltas.amax(dim=(0, 2)) <= block.rounding.amax(dim=(0, 2))
     return bool(rounding.all()) or bool((_relative_to_rounding(block) <= 1).all())

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from seqlight.attribution.block_queue import ReducedBlock
 from seqlight.attribution.contributions import Block, Pairs
 from seqlight.attribution.explainer import Explainer
-from seqlight.attribution.gradient_context import batch_ranges, borrow_with_rules
+from seqlight.attribution.gradient_context import borrow_with_rules
 from seqlight.attribution.reductions import Reduction, reduce_to_mean
 from seqlight.attribution.targets import Targets
 from seqlight.errors import InputError, OutOfMemory, UnsupportedOperation
@@ -80,7 +80,7 @@ class EnsembleExplainer:
 
     def batches(self, n: int) -> Iterator[tuple[int, int]]:
         """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
-        return batch_ranges(len(self.inputs[0]), self.size, n)
+        return self.size.ranges(len(self.inputs[0]), n)
 
     def explain(self, pairs: Iterable[Pairs], reduction: Reduction) -> Iterator[ReducedBlock]:
         """Explain blocks, and yield what is wanted of the mean over members of each, and of each member."""
@@ -91,16 +91,14 @@ class EnsembleExplainer:
         total: Block | None = None
         means: list[Tensor] = []
         for member, explainer in self.members:
-            with _naming(member):
+            with _name_member(member):
                 block, mean = _explain_member(explainer, pairs)
             means.append(mean)
             total = block if total is None else _add(total, block)
             del block
         assert total is not None
         whole = _divide(total, len(self.members))
-        deltas, outputs, baselines, *values = HostCopy(
-            [whole.deltas, whole.outputs, whole.baselines, *reduction(whole)]
-        ).wait()
+        deltas, outputs, baselines, *values = HostCopy([*whole.figures, *reduction(whole)]).wait()
         references = whole.references if self.device.type == "cpu" else tuple(pairs.references)
         members = torch.stack(means, dim=2)
         folds = members.view(*members.shape[:2], *self.model.shape, *members.shape[3:])
@@ -152,8 +150,8 @@ def _divide(total: Block, n: int) -> Block:
 
 
 @contextlib.contextmanager
-def _naming(member: EnsembleMember) -> Iterator[None]:
-    """Say in errors which member raised them."""
+def _name_member(member: EnsembleMember) -> Iterator[None]:
+    """Say in an error which member it is of."""
     try:
         yield
     except OutOfMemory:

@@ -25,7 +25,7 @@ from seqlight.attribution.engine.lookahead import Lookahead
 from seqlight.attribution.engine.passes import Pass, find_regions, reference_pass, refuse_unexplained, sequence_pass
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.engine.visibility import refuse_hidden
-from seqlight.attribution.gradient_context import LentModel, batch_ranges, borrow_with_rules, compute_gradients
+from seqlight.attribution.gradient_context import LentModel, borrow_with_rules, compute_gradients
 from seqlight.attribution.kernels.buffers import Arena, lend_from
 from seqlight.attribution.model_inputs import ModelInputs
 from seqlight.attribution.pair_independence import require_independent_pairs
@@ -97,8 +97,8 @@ class Explainer:
         self.model_inputs.set_dtype(lent.dtype)
 
     def batches(self, n: int) -> Iterator[tuple[int, int]]:
-        """Return the sequences of each batch, with `n` references each: the first, and the one after the last."""
-        return batch_ranges(len(self.inputs[0]), self.size, n)
+        """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
+        return self.size.ranges(len(self.inputs[0]), n)
 
     def explain(self, pairs: Iterable[Pairs], reduction: Reduction) -> Iterator[ReducedBlock]:
         """Explain blocks, and yield what is wanted of each; a device computes one while the next pairs are made."""

@@ -18,7 +18,6 @@ from seqlight.attribution.kernels.packed_weights import store_packed_weights
 from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import InputError, SeqlightError, UnsupportedOperation
 from seqlight.prediction.arguments import HALF, autocast
-from seqlight.prediction.batch_size import BatchSize
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.float32_precision import hold_precision
 from seqlight.prediction.input_errors import DTYPE_ERROR
@@ -56,7 +55,7 @@ def borrow_with_gradients(
     with (
         # First, since it may wait for other threads, which may wait for the model.
         hold_precision(None, device),
-        _remedies_in_errors(own if parameters is not None else None),
+        _add_remedies(own if parameters is not None else None),
         torch.inference_mode(False),
         refuse_by_name(model),
         borrow(model, device, parameters),
@@ -95,8 +94,14 @@ def borrow_with_rules(
 
 
 @contextlib.contextmanager
-def _remedies_in_errors(own: torch.dtype | None) -> Iterator[None]:
-    """Say what to do about a model that names a half precision, or that uses flex_attention on the CPU."""
+def _add_remedies(own: torch.dtype | None) -> Iterator[None]:
+    """Say in errors what to do about a model that names a half precision, or that uses flex_attention on the CPU.
+
+    Parameters
+    ----------
+    own : torch.dtype, optional
+        The dtype of the model, where it was given another.
+    """
     try:
         yield
     except RuntimeError as error:
@@ -139,15 +144,6 @@ def compute_gradients(
             tuple(torch.zeros_like(x) if one is None else one for one, x in zip(gradients, leaves, strict=True))
         )
     return found
-
-
-def batch_ranges(rows: int, size: BatchSize, n: int) -> Iterator[tuple[int, int]]:
-    """Yield the rows ``first <= i < last`` of each batch, as large as batches are by then; each has `n` references."""
-    first = 0
-    while first < rows:
-        last = min(first + size.copies(n), rows)
-        yield first, last
-        first = last
 
 
 def without_cudnn_recurrence(model: nn.Module, device: torch.device) -> contextlib.AbstractContextManager[None]:

@@ -88,7 +88,7 @@ class ReferenceSampler:
         """Compare all sequences with all their references."""
         ranges = explainer.batches(self.step)
         pairs = (Pairs(first, last, [self.references.draw(first, last)]) for first, last in ranges)
-        for found in explainer.explain(pairs, _keeping(reduce_to_standard_error, multipliers)):
+        for found in explainer.explain(pairs, _with_multipliers(reduce_to_standard_error, multipliers)):
             sampled = SampledBlock(found.block, found.pairs.references[0], *found.values)
             yield sampled if found.members is None else replace(sampled, members=found.members)
 
@@ -105,7 +105,7 @@ class ReferenceSampler:
         for start in range(0, self.references.n, self.step):
             drawn.append(ahead.pop() if ahead else self._draw(first, last, start))
             pairs = self._pairs_and_next(explainer, Pairs(first, last, drawn[-1:]), start, ahead)
-            found = explainer.explain(pairs, _keeping(reduce_to_moments, multipliers))
+            found = explainer.explain(pairs, _with_multipliers(reduce_to_moments, multipliers))
             parts.append(concatenate_sequences(list(found)))
             mean, squares, *_ = parts[-1].values
             moments = moments or RunningMoments(mean)
@@ -162,7 +162,7 @@ class ReferenceSampler:
             )
 
 
-def _keeping(reduction: Reduction, multipliers: bool) -> Reduction:
+def _with_multipliers(reduction: Reduction, multipliers: bool) -> Reduction:
     """Return a reduction that also returns the multipliers of the first input, if they are to be kept."""
     return (lambda block: (*reduction(block), block.multipliers[0])) if multipliers else reduction
 

@@ -146,6 +146,20 @@ class BatchSize:
             yield rows[first:last]
             first = last
 
+    def ranges(self, rows: int, n: int) -> Iterator[tuple[int, int]]:
+        """Yield the rows ``first <= i < last`` of each batch, as large as batches are by then; each has `n` references.
+
+        Examples
+        --------
+        >>> list(BatchSize(6, torch.device("cpu")).ranges(5, n=3))
+        [(0, 2), (2, 4), (4, 5)]
+        """
+        first = 0
+        while first < rows:
+            last = min(first + self.copies(n), rows)
+            yield first, last
+            first = last
+
     def copies(self, rows: int) -> int:
         """Return how many copies of each of some rows fit into a batch; at least one."""
         return max(1, self.rows // rows)

@@ -15,7 +15,6 @@ from seqlight.attribution.engine.graph_check import require_path
 from seqlight.attribution.explanation import Explanation
 from seqlight.attribution.explanation_builder import build_explanation
 from seqlight.attribution.gradient_context import (
-    batch_ranges,
     borrow_with_gradients,
     without_cudnn_recurrence,
 )
@@ -173,7 +172,7 @@ class GradientIntegrator:
 
     def batches(self, n: int) -> Iterator[tuple[int, int]]:
         """Yield the sequences ``first <= i < last`` of each batch, where each has `n` references."""
-        return batch_ranges(len(self.checked.X), self.size, n)
+        return self.size.ranges(len(self.checked.X), n)
 
     def explain(self, pairs: Iterable[Pairs], reduction: Reduction) -> Iterator[ReducedBlock]:
         """Integrate for blocks, and yield what is wanted of each; as in Explainer."""
