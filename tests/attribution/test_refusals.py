@@ -288,7 +288,7 @@ def test_gradient_methods_refuse_outputs_without_a_gradient(method):
     filled = Stem(lambda h: torch.add(h, 1, out=torch.empty_like(h)))
     wrong = [
         (quantised(), "a quantised"),
-        (filled, r"add with out= hides .*: use its result in module 'the model"),
+        (filled, r"add with out= hides .*: use its result\. This happens in the model"),
         (Beside(), "a quantised"),
         (Yes(), "does not depend on"),
     ]

@@ -12,31 +12,40 @@ from seqlight.prediction.module_names import describe_current_module, describe_m
 
 class Refuses(nn.Module):
     def forward(self, x):
-        raise UnsupportedOperation("no")
+        raise UnsupportedOperation("no.")
 
 
 def test_the_innermost_module_is_named():
     model = nn.Sequential(nn.Identity(), nn.Sequential(Refuses()))
-    with pytest.raises(UnsupportedOperation, match=r"no in module '1.0' \(Refuses\)"), add_module_name(model):
+    with (
+        pytest.raises(UnsupportedOperation, match=r"^no\. This happens in module '1.0' \(Refuses\)\.$"),
+        add_module_name(model),
+    ):
         model(1)
     alone = Refuses()
-    with pytest.raises(UnsupportedOperation, match="no in module 'the model itself'"), add_module_name(alone):
+    with (
+        pytest.raises(UnsupportedOperation, match=r"^no\. This happens in the model itself \(Refuses\)\.$"),
+        add_module_name(alone),
+    ):
         alone(1)
 
 
 def test_an_empty_module_is_named_although_it_is_false():
     class Empty(nn.Sequential):
         def forward(self, x):
-            raise UnsupportedOperation("no")
+            raise UnsupportedOperation("no.")
 
     model = nn.Sequential(Empty())
-    with pytest.raises(UnsupportedOperation, match=r"no in module '0' \(Empty\)"), add_module_name(model):
+    with (
+        pytest.raises(UnsupportedOperation, match=r"no\. This happens in module '0' \(Empty\)"),
+        add_module_name(model),
+    ):
         model(1)
 
 
 def test_an_error_from_outside_the_model_names_no_module():
-    with pytest.raises(UnsupportedOperation, match=r"^no$"), add_module_name(nn.Identity()):
-        raise UnsupportedOperation("no")
+    with pytest.raises(UnsupportedOperation, match=r"^no\.$"), add_module_name(nn.Identity()):
+        raise UnsupportedOperation("no.")
     assert describe_module(nn.Identity(), None) == ""
 
 

@@ -68,7 +68,7 @@ _pytree.register_pytree_node(Cache, lambda one: (list(one.tensors), None), lambd
     [
         (X, [""]),
         ((X, [X, None]), ["[0]", "[1][0]"]),
-        (namedtuple("Named", "h c")(X, (X,)), [".h", ".c[0]"]),  # noqa: PYI024
+        (namedtuple("Named", "h c")(X, (X,)), [".h", ".c[0]"]),
         (torch.ones(2, 2).max(dim=1), ["[0]", "[1]"]),
         (OrderedDict(h=X, n=3), ["['h']"]),
         ((3, Output(h=X, more=(X, X))), ["[1]['h']", "[1]['more'][0]", "[1]['more'][1]"]),

@@ -331,7 +331,7 @@ def test_only_the_result_of_func_is_compared_and_func_is_called_only_if_needed()
 
     sl.predict(Drawing(), X, func=mean, device="cpu", batch_size=4)
     assert calls == [4, 3, 2]
-    with pytest.warns(sl.BatchWarning, match=r"first at `randn_like` in module 'the model itself' \(Drawing\)"):
+    with pytest.warns(sl.BatchWarning, match=r"first at `randn_like` in the model itself \(Drawing\)"):
         sl.predict(Drawing(), X, func=lambda out: out.drawn, device="cpu", batch_size=4)
 
 
@@ -388,7 +388,7 @@ def test_no_warning_for_a_model_that_does_not_accept_two_rows():
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_operations_that_cannot_be_traced_are_not_named():
     script = torch.jit.script(nn.Softmax(dim=0))
-    with pytest.warns(sl.BatchWarning, match=r"first somewhere before `mean` in module 'the model itself'"):
+    with pytest.warns(sl.BatchWarning, match=r"first somewhere before `mean` in the model itself"):
         sl.predict(Net(script), X, device="cpu")
 
 

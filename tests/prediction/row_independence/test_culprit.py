@@ -50,7 +50,7 @@ def statistics(h):
     ],
 )
 def test_the_first_culprit_is_found(function, operation):
-    assert found(function) == Culprit(operation, " in module 'the model itself' (Model)")
+    assert found(function) == Culprit(operation, " in the model itself (Model)")
 
 
 @pytest.mark.parametrize(

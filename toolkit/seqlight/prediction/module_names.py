@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from types import FrameType
@@ -9,9 +10,12 @@ from typing import Any
 
 from torch import nn
 
+_PLACE = r" in (?:module '[^']*'|the model itself) \(\w+\)"
+_HAPPENS = re.compile(rf" This happens{_PLACE}\.|{_PLACE}")
+
 
 def describe_current_module(model: nn.Module) -> str:
-    """Return which module of `model` makes the current call, to end a message with; "" outside of the model."""
+    """Return which module of `model` makes the current call, as a part of a sentence; "" outside of the model."""
     return next((found for module in running_modules() if (found := describe_module(model, module))), "")
 
 
@@ -36,11 +40,42 @@ def module_of(frame: FrameType) -> nn.Module | None:
 
 
 def describe_module(model: nn.Module, module: nn.Module | None) -> str:
-    """Return the name and class of a module of `model`, to end a message with; "" if it is not in the model."""
+    """Return where a module of `model` is, by name and class, as a part of a sentence; "" if it is not in the model.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Flatten())
+    >>> describe_module(model, model[0]), describe_module(model, model), describe_module(model, nn.ReLU())
+    (" in module '0' (Flatten)", ' in the model itself (Sequential)', '')
+    """
     for name, candidate in model.named_modules():
         if candidate is module:
-            return f" in module {name or 'the model itself'!r} ({type(module).__name__})"
+            return f" in {f'module {name!r}' if name else 'the model itself'} ({type(module).__name__})"
     return ""
+
+
+def with_module(message: str, model: nn.Module, module: nn.Module | None) -> str:
+    """Return a message with one more sentence, which says in which module of `model` it happened, if in any.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Flatten())
+    >>> with_module("no: use yes.", model, model[0])
+    "no: use yes. This happens in module '0' (Flatten)."
+    """
+    where = describe_module(model, module)
+    return f"{message.removesuffix('.')}. This happens{where}." if where else message
+
+
+def without_module(message: str) -> str:
+    """Return a message without what names modules in it.
+
+    Examples
+    --------
+    >>> without_module("tanh in module '0' (Flatten) is no. This happens in the model itself (Net).")
+    'tanh is no.'
+    """
+    return _HAPPENS.sub("", message)
 
 
 def count_frames_outside(*packages: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,6 +21,7 @@ from seqlight.attribution.engine.passes import reference_pass, refuse_unexplaine
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.attribution.explainer import Explainer
 from seqlight.errors import UnsupportedOperation
+from seqlight.prediction.module_names import without_module
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _refused_pair(modes: _PairModes, outputs: list[Tensor], other: Tensor | None
         note = remedies.random_note()
     if where.module:
         # The table has a column for the module.
-        note = re.sub(r" in module '[^']*' \(\w+\)", "", note)
+        note = without_module(note)
     where.rules = ["refused"]
     # A call that was tried before it was refused, or refused in the backward pass, is not listed twice.
     others = [one for one in calls if (one.operation, one.module) != (where.operation, where.module)]

@@ -154,7 +154,7 @@ def refuse_inner_gradients() -> None:
     """Raise UnsupportedOperation: only a gradient that the model itself takes goes back through the sequences' pass."""
     raise UnsupportedOperation(
         "a gradient is taken inside the model, which cannot be explained: "
-        "write the derivative out, or leave that part of the model out"
+        "write the derivative out, or leave that part of the model out."
     )
 
 

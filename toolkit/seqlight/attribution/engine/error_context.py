@@ -12,19 +12,19 @@ from torch import nn
 
 from seqlight.errors import UnsupportedOperation
 from seqlight.prediction.device_memory import is_out_of_memory
-from seqlight.prediction.module_names import describe_module, module_of
+from seqlight.prediction.module_names import module_of, with_module
 
 # What PyTorch says of calls that autograd cannot follow, and what seqlight says of them.
 _WITHOUT_GRADIENT = {
     re.compile(r"(\w+)\(\): functions with out=\.\.\. arguments don't support automatic differentiation"): (
-        r"\1 with out= hides what depends on the input: use its result"
+        r"\1 with out= hides what depends on the input: use its result."
     ),
     re.compile("cannot resize variables that require grad"): (
-        "resize_ of a tensor that depends on the input has no gradient: use a new tensor"
+        "resize_ of a tensor that depends on the input has no gradient: use a new tensor."
     ),
     re.compile("[Ii]nference tensor"): (
         "a tensor that was made in torch.inference_mode() takes part, and autograd cannot keep it: make it outside of "
-        "that mode, or use a clone of it"
+        "that mode, or use a clone of it."
     ),
 }
 
@@ -35,7 +35,7 @@ def add_module_name(model: nn.Module) -> Iterator[None]:
     try:
         yield
     except UnsupportedOperation as error:
-        error.args = (f"{error}{describe_module(model, _innermost(error.__traceback__))}",)
+        error.args = (with_module(str(error), model, _innermost(error.__traceback__)),)
         raise
     except RuntimeError as error:
         _refuse(error, model)
@@ -58,8 +58,8 @@ def _refuse(error: RuntimeError, model: nn.Module) -> None:
     for pattern, sentence in _WITHOUT_GRADIENT.items():
         found = pattern.search(str(error))
         if found is not None:
-            where = describe_module(model, _innermost(error.__traceback__))
-            refusal = UnsupportedOperation(f"{found.expand(sentence)}{where}")
+            message = with_module(found.expand(sentence), model, _innermost(error.__traceback__))
+            refusal = UnsupportedOperation(message)
             raise refusal from error
 
 

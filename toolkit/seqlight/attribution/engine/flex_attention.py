@@ -16,7 +16,7 @@ def _validate_device(query: Any, key: Any, value: Any) -> Any:
     if has_torch_function((query, key, value)):
         raise UnsupportedOperation(
             "flex_attention compiles a kernel whose operations cannot be seen: "
-            "use torch.nn.functional.scaled_dot_product_attention with attn_mask, or write the scores out"
+            "use torch.nn.functional.scaled_dot_product_attention with attn_mask, or write the scores out."
         )
     return _flexible().original("_validate_device")(query, key, value)
 

@@ -50,7 +50,7 @@ def _make_refusal(name: str) -> Function:
         if _is_seen_by_a_mode((args, kwargs)):
             raise UnsupportedOperation(
                 f"{DERIVATIVES[name]} takes a derivative inside the model, which cannot be explained: "
-                "write the derivative out, or leave that part of the model out"
+                "write the derivative out, or leave that part of the model out."
             )
         return _DERIVATIVES.original(name)(*args, **kwargs)
 

@@ -25,8 +25,8 @@ class KeptCall:
         """Return the call; UnsupportedOperation if one of its tensors was written to."""
         if self.versions != _versions(self.observed):
             raise UnsupportedOperation(
-                f"what {self.name} takes or returns is written to in place afterwards, and is needed to differentiate "
-                f"its multiplier: write the operation that does so not in place{self.observed.call.location}"
+                f"what {self.name} takes or returns is written to in place afterwards, but is needed to differentiate "
+                "its multiplier: let the operation that writes to it return a new tensor."
             )
         return self.observed
 

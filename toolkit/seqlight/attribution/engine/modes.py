@@ -120,7 +120,7 @@ class CallMode(TorchFunctionMode):
         if treatment is None:
             return call, None, in_place
         if options and options.get("out") is not None:
-            raise UnsupportedOperation(f"{entry.name} with out= hides what depends on the input: use its result")
+            raise UnsupportedOperation(f"{entry.name} with out= hides what depends on the input: use its result.")
         return call.broadcast() if entry.broadcasts else call, treatment, in_place
 
     def _entry_of_operator(self, func: Any) -> Entry | None:
@@ -141,8 +141,8 @@ class CallMode(TorchFunctionMode):
         # A parameter that the forward makes and fills, as nn.PReLU() does there, is a leaf of its own.
         if operation_names.hides_in_place(func) and not all(one.is_leaf for one in call.tensors):
             raise UnsupportedOperation(
-                f"{call.name} has no rule and is not linear in the input: "
-                "replace the operation, or leave that part of the model out"
+                f"{call.name} has no rule and is not linear in the input: replace it, or leave that part of the model "
+                "out."
             )
         y = self.call_directly(func, args, kwargs)
         if not call.dependent or not self.policy.inspect:
@@ -154,10 +154,10 @@ class CallMode(TorchFunctionMode):
         if getattr(node, "_saved_training", False):
             raise UnsupportedOperation(
                 f"{call.name} takes its statistics from the batch, which mixes the sequences: "
-                "pass it running statistics and training=self.training"
+                "pass it running statistics and training=self.training."
             )
         if call.name.startswith("to_sparse"):  # entries that happen to be 0 would have no gradient
-            raise UnsupportedOperation("a tensor that depends on the input becomes a sparse one: keep it dense")
+            raise UnsupportedOperation("a tensor that depends on the input becomes a sparse one: keep it dense.")
         self.retract()
         body = open_body(func)
         if body is not None:
@@ -264,7 +264,6 @@ def require_same_call(made: str, recorded: str) -> None:
     """Raise UnsupportedOperation if the references made a different call from their sequences."""
     if made != recorded:
         raise UnsupportedOperation(
-            f"the references reached {made} where the sequences reached {recorded}: "
-            "a model whose control flow depends on its input cannot be explained: "
-            "let torch.where choose between both branches"
+            f"the references reached {made} where the sequences reached {recorded}, and a model whose control flow "
+            "depends on its input cannot be explained: let torch.where choose between both branches."
         )

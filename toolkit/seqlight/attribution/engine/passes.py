@@ -25,7 +25,7 @@ from seqlight.attribution.engine.modes import ReferenceMode, SequenceMode, requi
 from seqlight.attribution.engine.module_hooks import named_tensors, watch_modules
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.errors import UnsupportedOperation
-from seqlight.prediction.module_names import describe_module
+from seqlight.prediction.module_names import with_module
 
 
 @dataclass
@@ -199,6 +199,9 @@ def refuse_unexplained(
         this.output = forward(*this.inputs)
     module, name = found[0] if found else (None, "an operation")
     raise UnsupportedOperation(
-        f"{name} has no rule and is not linear in the input, so the attributions would be wrong: "
-        f"replace the operation, or leave that part of the model out{describe_module(model, module)}"
+        with_module(
+            f"{name} has no rule and is not linear in the input: replace it, or leave that part of the model out.",
+            model,
+            module,
+        )
     )

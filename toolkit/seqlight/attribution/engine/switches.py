@@ -114,5 +114,5 @@ def refusal(name: str) -> UnsupportedOperation:
     """Return the error for an operation without a multiplier that can be differentiated."""
     return UnsupportedOperation(
         f"{name} has no multiplier that can be differentiated: replace the operation, or take attributions without a "
-        "graph from deep_lift_shap"
+        "graph from deep_lift_shap."
     )

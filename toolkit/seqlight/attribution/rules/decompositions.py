@@ -178,5 +178,5 @@ def _mean_like(x: Tensor, y: Tensor, dim: Any = None, *_: Any, **__: Any) -> Ten
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, *_: Any, train: bool = True) -> Tensor:
     """Return `input`; raise UnsupportedOperation if dropout is on."""
     if p and training and train:
-        raise UnsupportedOperation("dropout is on even in evaluation mode: pass training=self.training to it")
+        raise UnsupportedOperation("dropout is on even in evaluation mode: pass training=self.training to it.")
     return input

@@ -273,7 +273,7 @@ def real_operand(call: Call) -> tuple[Tensor, ...]:
     """Return the tensor of a call that depends on the input; raise UnsupportedOperation if it is complex."""
     (x,) = call.tensors
     if x.is_complex():
-        raise UnsupportedOperation(f"{call.name} of a complex tensor has no rule: write it in .real and .imag")
+        raise UnsupportedOperation(f"{call.name} of a complex tensor has no rule: write it in .real and .imag.")
     return (x,)
 
 

@@ -83,7 +83,7 @@ def vjp_at(call: Call, operands: Sequence[Tensor], grads: Sequence[Tensor]) -> l
                 if "not implemented" not in str(error):
                     raise
                 raise UnsupportedOperation(
-                    f"{call.name}{call.location} has no rule, and PyTorch knows no derivative of it ({error}): "
+                    f"{call.name}{call.location} has no rule, and PyTorch knows no derivative of it ({str(error).rstrip('.')}): "
                     "replace the operation, or leave that part of the model out."
                 ) from None
     return [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]

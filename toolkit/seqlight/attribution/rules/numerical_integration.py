@@ -123,7 +123,7 @@ def refined_vjp(
     """
     if any(one.is_complex() for one in y0):
         raise UnsupportedOperation(
-            f"{call.name}{call.location} has complex results and no rule: write it in .real and .imag"
+            f"{call.name}{call.location} has complex results and no rule: write it in .real and .imag."
         )
     dx = [repeat_like(a, b) - b for a, b in zip(x1, x0, strict=True)]
     real = [(a, b, g) for a, b, g in zip(y1, y0, grads, strict=True) if b.is_floating_point()]

@@ -149,7 +149,7 @@ def _partners(call: Call, kept: Any, x0: Tensor) -> tuple[Row, Row]:
     x1, y1, at1 = (one.get() for one in kept)
     at = batch_dimension(x1, x0)
     if at is not None and at[0] == x0.ndim - 1:
-        raise UnsupportedOperation(f"{call.name} over the batch mixes the sequences: leave that part of the model out")
+        raise UnsupportedOperation(f"{call.name} over the batch mixes the sequences: leave that part of the model out.")
     y0, at0 = call(x0)
     return Row(repeat_like(x1, x0), repeat_like(y1, y0), repeat_like(at1, at0)), Row(x0, y0, at0)
 

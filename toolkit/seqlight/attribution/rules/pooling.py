@@ -75,7 +75,7 @@ class MaxPool:
         def compute(x: Tensor) -> Tensor:
             y, winners = _maxima(call, x)
             if has_empty_window(call, x, y):
-                raise UnsupportedOperation(f"{call.name} has windows of padding alone: use less padding or dilation")
+                raise UnsupportedOperation(f"{call.name} has windows of padding alone: use less padding or dilation.")
             kept.extend((Snapshot.take(x, copy), Snapshot.take(y, copy), Snapshot.take(winners, copy)))
             return y
 
@@ -212,7 +212,7 @@ def fractional_max_pool(n: int, indices: bool) -> Function:
         if _random_samples is None:
             raise UnsupportedOperation(
                 f"fractional_max_pool{n}d draws its windows anew in each call, in evaluation mode too, so sequences "
-                "and references would not be comparable: pass it fixed _random_samples"
+                "and references would not be comparable: pass it fixed _random_samples."
             )
         found = FRACTIONAL_MAXIMA[n](input, kernel_size, output_size, output_ratio, _random_samples)
         return found if return_indices or indices else found[0]

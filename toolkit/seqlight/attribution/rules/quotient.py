@@ -41,7 +41,7 @@ class Quotient:
     def observe(self, call: Call, copy: bool) -> tuple[Any, Any]:
         """Keep both operands."""
         if any(one.is_complex() for one in call.tensors):
-            raise UnsupportedOperation(f"{call.name} of complex tensors has no rule: write it in .real and .imag")
+            raise UnsupportedOperation(f"{call.name} of complex tensors has no rule: write it in .real and .imag.")
         return ObserveFunction.apply(call, *call.tensors), [Snapshot.take(one, copy) for one in call.tensors]
 
     def explain(self, call: Call, kept: Any, copy: bool) -> Any:

@@ -159,6 +159,6 @@ def _differentiable_in_second(name: str, function: Function, a: Any, b: Any) -> 
     if not _is_one_dependent(a, b):
         raise UnsupportedOperation(
             f"{name} with two operands that depend on the input has no rule, and PyTorch knows no derivative of it: "
-            "replace the operation, or detach one of them"
+            "replace the operation, or detach one of them."
         )
     return _apply_to_one(function, a, b, differentiable=1)

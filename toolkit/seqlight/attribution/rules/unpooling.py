@@ -60,7 +60,7 @@ class Unpool:
         if not source0 and not torch.equal(places1, places0):
             raise UnsupportedOperation(
                 f"{call.name} puts values to places that depend on the input, and where these come from is not known: "
-                "pass it the indices as max pooling returned them"
+                "pass it the indices as max pooling returned them."
             )
         mean = (values1 + values0) / 2
         moves = [one.gather(-1, places1) - one.gather(-1, places0) for one in (*source1, *source0)]
@@ -108,5 +108,5 @@ def _require_distinct(places: Tensor, name: str) -> None:
     if bool((ordered[..., 1:] == ordered[..., :-1]).any()):
         raise UnsupportedOperation(
             f"{name} puts several values to one place, of which PyTorch leaves open which counts: "
-            "let the windows of the pooling not overlap"
+            "let the windows of the pooling not overlap."
         )
