@@ -82,8 +82,9 @@ def vjp_at(call: Call, operands: Sequence[Tensor], grads: Sequence[Tensor]) -> l
             except RuntimeError as error:
                 if "not implemented" not in str(error):
                     raise
+                reason = str(error).rstrip(".")
                 raise UnsupportedOperation(
-                    f"{call.name}{call.location} has no rule, and PyTorch knows no derivative of it ({str(error).rstrip('.')}): "
+                    f"{call.name}{call.location} has no rule, and PyTorch knows no derivative of it ({reason}): "
                     "replace the operation, or leave that part of the model out."
                 ) from None
     return [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
