@@ -70,3 +70,12 @@ def test_the_secant_of_relu_without_masks_has_the_bits_of_its_definition(x1, x0)
 def test_relu_lets_nothing_through_where_an_input_is_hidden():
     x1, x0 = torch.tensor([-torch.inf, -torch.inf, -1.0]), torch.tensor([-torch.inf, 1.0, -torch.inf])
     assert relu_secant(x1, x0).tolist() == [0, 0, 0]
+
+
+def test_references_whose_numbers_are_infinite_are_explained_like_others():
+    """Each row by itself, and where a number is infinite by bounds in place of a quotient."""
+    inf = torch.inf
+    x1, x0 = torch.tensor([[1.0, -1.0, -inf]]), torch.tensor([[inf, inf, -inf], [0.0, 3.0, 1.0]])
+    found = relu_vjp(torch.full_like(x0, 2.0), x1, x0)
+    assert torch.equal(found, 2 * torch.cat([relu_secant(x1, one[None]) for one in x0]))
+    assert not bool(found.isnan().any())

@@ -53,18 +53,21 @@ def relu_secant(x1: Tensor, x0: Tensor) -> Tensor:
 def relu_vjp(grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
     """Return `grad` times :func:`relu_secant`, found for so many references at a time as there are sequences.
 
-    What is in between is so small that it stays in the processor's cache.
+    What is in between is so small that it stays in the processor's cache. For finite numbers the secant is the larger
+    one over the size of their difference, between 0 and 1: the same quotient, with fewer operands.
 
     Parameters
     ----------
     grad, x0 : torch.Tensor, shape (n * sequences, ...)
     x1 : torch.Tensor, shape (sequences, ...)
     """
-    (below, above, lowest, highest), found = _secant_bounds(x1), torch.empty_like(x0)
-    room = torch.empty_like(x1)
+    found, room, least = torch.empty_like(x0), torch.empty_like(x1), torch.finfo(x1.dtype).tiny
     for some, x, out in zip(*(torch.split(one, len(x1)) for one in (grad, x0, found)), strict=True):
-        torch.clamp(x, lowest, highest, out=room)
-        torch.clamp(x, below, above, out=out).div_(room.sub_(x1)).mul_(some)
+        step = torch.sub(x1, x, out=room).abs_()
+        if bool(step.sum().isfinite()):  # `least` counts only where both are 0
+            torch.maximum(x, x1, out=out).div_(step.add_(least)).clamp_(0, 1).mul_(some)
+        else:
+            torch.mul(relu_secant(x1, x), some, out=out)
     return found
 
 
