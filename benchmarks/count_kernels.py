@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from harness import describe_machine, make_parser, read_results, run_script, write_results
-from kernel_counter import KernelCounter
+from kernel_counter import KernelCounter, rules_of_devices
 from speed_deeplift import REFERENCES, WORKLOADS, captum_deeplift, floor, tangermeme_deep_lift_shap
 
 import seqlight as sl
@@ -55,6 +55,7 @@ def _count_call(method: str, name: str, rows: int) -> KernelCounter:
             if method == "triton":
                 stack.enter_context(counter.counting_triton())
             stack.enter_context(counter)
+            stack.enter_context(rules_of_devices())
             if method == "floor":
                 floor(model, X, references)
             elif method == "captum":
