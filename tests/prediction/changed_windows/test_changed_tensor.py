@@ -11,7 +11,7 @@ import seqlight as sl
 from seqlight.prediction.changed_windows import table
 from seqlight.prediction.changed_windows.changed_tensor import ChangedTensor, whole
 from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
-from seqlight.prediction.changed_windows.windows import Windows
+from seqlight.prediction.changed_windows.windows import PlainWindows
 from seqlight.prediction.outputs import flatten_structure, map_structure
 
 LENGTH = 90
@@ -27,7 +27,7 @@ def mutants(X, positions):
     values = nn.functional.one_hot(letters, 4).to(X)[:, :, None]
     full = X.repeat(len(positions), 1, 1)
     full[torch.arange(len(positions)), :, positions] = values[:, :, 0]
-    return Windows(X, values, positions, 2), full
+    return PlainWindows(X, values, positions, 2), full
 
 
 @torch.no_grad()

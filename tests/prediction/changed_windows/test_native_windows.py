@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from seqlight.native.library import library
 from seqlight.prediction.changed_windows import native_windows
 from seqlight.prediction.changed_windows.memory_layout import channels_last
-from seqlight.prediction.changed_windows.windows import Windows, cut, plus_reference
+from seqlight.prediction.changed_windows.windows import PlainWindows, cut, plus_reference
 
 pytestmark = pytest.mark.skipif(library() is None, reason="no compiled loops")
 
@@ -28,7 +28,7 @@ def test_loops_give_what_pytorch_gives(rows, length, dtype, data):
     one = values.clone()
     assert plus_reference(one, reference, 2, starts, -1, in_place=True).data_ptr() == one.data_ptr()
     assert torch.equal(one, values - there)
-    whole = Windows(reference, values, starts, 2).whole()
+    whole = PlainWindows(reference, values, starts, 2).whole()
     found = native_windows.wider(values, starts, reference, begins, size)
     for row, begin in enumerate(begins.tolist()):
         assert torch.equal(found[row], whole[row, :, begin : begin + size])
@@ -44,6 +44,6 @@ def test_other_windows_are_left_to_pytorch(monkeypatch):
     assert not native_windows.suits(values.half(), reference.half(), starts)
     monkeypatch.setattr(native_windows, "library", lambda: None)
     assert not native_windows.suits(values, reference, starts)
-    wider = Windows(reference, values, starts, 2).at(torch.tensor([1, 3]), 5)
+    wider = PlainWindows(reference, values, starts, 2).at(torch.tensor([1, 3]), 5)
     assert torch.equal(wider[1, :, :2], values[1, :, 2:])
     assert torch.equal(wider[1, :, 2:], reference[0, :, 5:8])

@@ -11,7 +11,7 @@ from torch import nn
 from seqlight.prediction.changed_windows import dense_layers
 from seqlight.prediction.changed_windows.changed_tensor import ChangedTensor, whole
 from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
-from seqlight.prediction.changed_windows.windows import Windows
+from seqlight.prediction.changed_windows.windows import PlainWindows
 from seqlight.prediction.outputs import flatten_structure, map_structure
 
 
@@ -22,7 +22,7 @@ def follow(model, X, start, width, outputs):
     full = X.repeat(len(rows), 1, 1)
     for mutant, (position, letter) in zip(full, rows, strict=True):
         mutant[:, position] = torch.eye(4, dtype=X.dtype)[letter]
-    windows = Windows(X, full[:, :, start : start + width].clone(), torch.tensor([start]), 2)
+    windows = PlainWindows(X, full[:, :, start : start + width].clone(), torch.tensor([start]), 2)
     found = map_structure(whole, model(ChangedTensor(windows, outputs)))
     return flatten_structure(found), flatten_structure(model(full))
 

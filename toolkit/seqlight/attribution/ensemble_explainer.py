@@ -157,6 +157,6 @@ def _name_member(member: EnsembleMember) -> Iterator[None]:
     except OutOfMemory:
         raise
     except (InputError, UnsupportedOperation) as error:
-        if str(error).startswith(member.called):
+        if str(error).startswith(member.label):
             raise
-        raise type(error)(f"{member.called} of the ensemble: {error}") from error
+        raise type(error)(f"{member.label} of the ensemble: {error}") from error

@@ -1,4 +1,4 @@
-"""The padding of a convolution as PyTorch takes it: a number, one for each dimension, or a word."""
+"""Settings of a convolution as PyTorch takes them: a number, one for each dimension, or a word for its padding."""
 
 from __future__ import annotations
 
@@ -24,6 +24,18 @@ def of_each_dimension(setting: Any, n: int) -> tuple[Any, ...]:
     """
     given = tuple(setting) if isinstance(setting, tuple | list) else (setting,)
     return given * n if len(given) == 1 else given
+
+
+def whole_numbers(setting: Any, n: int) -> list[int] | None:
+    """Return the whole numbers of a setting over `n` dimensions; None if it has anything else, or another number.
+
+    Examples
+    --------
+    >>> whole_numbers(3, 2), whole_numbers((4,), 2), whole_numbers((1, 2, 3), 2)
+    ([3, 3], [4, 4], None)
+    """
+    found = of_each_dimension(setting, n)
+    return list(found) if len(found) == n and all(type(one) is int for one in found) else None
 
 
 def padded_sides(padding: Any, sizes: Sequence[int], dilation: Sequence[int]) -> tuple[Sides, ...] | None:

@@ -98,8 +98,8 @@ class Ensemble(nn.Module):
                 raise InputError(f"{name} is {dim!r}: expected a dimension of the output, from 1 on.")
         if type(resolution) is not int or resolution < 1:
             raise InputError(f"resolution is {resolution!r}: expected a number of positions, 1 or more.")
-        told = None if tracks is None else tuple(tracks)
-        self.geometry = Geometry(partners, positions, strand_channels, resolution, told)
+        along = None if tracks is None else tuple(tracks)
+        self.geometry = Geometry(partners, positions, strand_channels, resolution, along)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -108,8 +108,7 @@ class Ensemble(nn.Module):
 
     def members(self) -> list[EnsembleMember]:
         """Return the members, as models of their own: folds first, then strands, then shifts."""
-        found: list[EnsembleMember] = members_of(list(self.models), self._reverse, self.shifts, self.geometry)
-        return found
+        return members_of(list(self.models), self._reverse, self.shifts, self.geometry)
 
     def __len__(self) -> int:
         return math.prod(self.shape)
@@ -123,7 +122,7 @@ class Ensemble(nn.Module):
             output = one(*copy_inputs(X, *args))
             if _shapes_of(output) != first:
                 raise InputError(
-                    f"{one.called} returns {_told(_shapes_of(output))} and {members[0].called} {_told(first)}: "
+                    f"{one.label} returns {_describe(_shapes_of(output))} and {members[0].label} {_describe(first)}: "
                     "expected members with outputs of one shape."
                 )
             total = map_structure(operator.add, total, output)
@@ -170,5 +169,5 @@ def _shapes_of(output: Any) -> list[tuple[int, ...]]:
         return [tuple(one.shape) for one in flatten_structure(output)]
 
 
-def _told(shapes: list[tuple[int, ...]]) -> str:
+def _describe(shapes: list[tuple[int, ...]]) -> str:
     return " and ".join(f"shape {shape}" for shape in shapes) or "nothing"

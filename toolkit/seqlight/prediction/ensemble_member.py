@@ -49,8 +49,8 @@ class EnsembleMember(ModelWrapper):
         self.fold, self.reverse, self.shift, self.geometry = fold, reverse, shift, geometry
 
     @property
-    def called(self) -> str:
-        """What it is called in messages."""
+    def label(self) -> str:
+        """What it is named by in messages."""
         return f"fold {self.fold}{', reverse strand' * self.reverse}{f', shift {self.shift}' if self.shift else ''}"
 
     def forward(self, X: Tensor, *args: Any) -> Any:
@@ -100,18 +100,14 @@ class EnsembleMember(ModelWrapper):
         known = self.geometry
         if known.positions is None and len(shape) > 2 and shape[2:].numel() > 1:
             raise InputError(
-                f"{self.called} returns a tensor of shape {tuple(shape)}: expected to be told which dimension runs "
+                f"{self.label} returns a tensor of shape {tuple(shape)}: expected to be told which dimension runs "
                 "along the sequence; pass positions=, such as 2, and strand_channels= if strands have channels of "
                 "their own, or positions='none'."
             )
         along = known.positions if isinstance(known.positions, int) and known.positions < len(shape) else None
         if self.reverse:
-            turned = [
-                one
-                for one in {along, known.strand_channels} - {None}
-                if one is not None and one < len(shape) and shape[one] > 1
-            ]
-            y = y.flip(*sorted(turned)) if turned else y
+            dims = {d for d in (along, known.strand_channels) if d is not None and d < len(shape) and shape[d] > 1}
+            y = y.flip(*sorted(dims)) if dims else y
         step = int(self.shift / known.resolution)
         return y if along is None or not step else _moved_back(y, step, along, shape[along])
 
@@ -131,7 +127,9 @@ def _moved_back(y: Tensor, step: int, dim: int, size: int) -> Tensor:
     return y.index_select(dim, torch.tensor(index, device=y.device))
 
 
-def members_of(models: Sequence[nn.Module], reverse: Sequence[bool], shifts: Sequence[int], geometry: Geometry) -> Any:
+def members_of(
+    models: Sequence[nn.Module], reverse: Sequence[bool], shifts: Sequence[int], geometry: Geometry
+) -> list[EnsembleMember]:
     """Return all members, folds first, then strands, then shifts."""
     return [
         EnsembleMember(model, fold, one, shift, geometry)

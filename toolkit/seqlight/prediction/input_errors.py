@@ -19,7 +19,7 @@ DTYPE_ERROR = re.compile(
     r"|desired output type|on a bool tensor|of type LongTensor"
 )
 
-# What it says if nn.Embedding or nn.EmbeddingBag has no row for an id.
+# What PyTorch says if nn.Embedding or nn.EmbeddingBag has no row for an id.
 EMBEDDING_ERROR = re.compile(
     r"index out of range in self|Index \d+ of input takes value -?\d+ which is not in the valid range"
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+# What is added to messages.
 _PLACE = r" in (?:module '[^']*'|the model itself) \(\w+\)"
 _HAPPENS = re.compile(rf" This happens{_PLACE}\.|{_PLACE}")
 

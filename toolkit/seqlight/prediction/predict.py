@@ -20,7 +20,7 @@ from seqlight.prediction.arguments import (
     require_rows,
 )
 from seqlight.prediction.batch_runner import BatchRunner
-from seqlight.prediction.batch_size import AskedBatchSize, BatchSize
+from seqlight.prediction.batch_size import AskedBatchSize, BatchSize, require_batch_size
 from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.inputs import InputConversion
 from seqlight.prediction.outputs import OutputCollector
@@ -97,18 +97,16 @@ def predict(
     """
     if not isinstance(model, nn.Module):
         require_module(model)
-    target, kind = choose_device(device, model), as_dtype(dtype)
-    args = require_args(args)
-    size = BatchSize(batch_size, target)
-    if isinstance(X, DataLoader):
-        size = BatchSize(None, target)
+    place, kind = choose_device(device, model), as_dtype(dtype)
+    args, asked = require_args(args), require_batch_size(batch_size)
+    size = BatchSize(None if isinstance(X, DataLoader) else asked, place)
     loader, rows = _batches(X, size)
     if not isinstance(X, DataLoader):
         require_rows(args, rows)
     collector = OutputCollector(rows)
     conversion = InputConversion([X if isinstance(X, Tensor) else None, *args])
     runner = BatchRunner(RowProbe(model), conversion, func, size)
-    with borrow(model, target, None if kind in HALF else kind), torch.no_grad(), autocast(target, kind):
+    with borrow(model, place, None if kind in HALF else kind), torch.no_grad(), autocast(place, kind):
         model_dtype: torch.dtype | None = None
         for batch in _with_progress(loader, rows) if verbose else loader:
             model_dtype = model_dtype or floating_dtype(model, batch)

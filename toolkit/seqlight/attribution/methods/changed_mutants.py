@@ -13,7 +13,7 @@ from seqlight.attribution.methods.mutant_grid import MutantGrid
 from seqlight.prediction.changed_windows.changed_tensor import ChangedTensor, whole
 from seqlight.prediction.changed_windows.largest_output import LargestOutput
 from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
-from seqlight.prediction.changed_windows.windows import Windows, cut
+from seqlight.prediction.changed_windows.windows import PlainWindows, Windows, cut
 from seqlight.prediction.device_memory import is_out_of_memory
 from seqlight.prediction.outputs import flatten_structure, map_structure
 
@@ -152,7 +152,7 @@ class ChangedMutants:
             values = values.repeat(len(places), 1, 1)
         each = torch.arange(len(places), device="cpu").unsqueeze(1)
         values[each, :, positions - starts.unsqueeze(1)] = nn.functional.one_hot(letters, size).to(values)
-        return Windows(self._reference, values, starts, 2)
+        return PlainWindows(self._reference, values, starts, 2)
 
     def _succeeds(self, batch: int) -> bool:
         """Return whether two mutants have the outputs that they have in full, for clearly less work."""

@@ -15,7 +15,7 @@ from seqlight.prediction.changed_windows.differences import Differences
 from seqlight.prediction.changed_windows.flat_windows import FlatWindows
 from seqlight.prediction.changed_windows.memory_layout import has_channels_last
 from seqlight.prediction.changed_windows.reference_outputs import ReferenceOutputs
-from seqlight.prediction.changed_windows.windows import Windows
+from seqlight.prediction.changed_windows.windows import PlainWindows, Windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class Call:
         if has_channels_last(values) and not has_channels_last(reference):
             reference = self.outputs.channels_last(reference)
         self.outputs.note(values[0].numel(), reference.numel())
-        return Windows(reference, values, starts, axis)
+        return PlainWindows(reference, values, starts, axis)
 
     def differences(
         self,

@@ -22,10 +22,11 @@ def keeps_digits(call: Call, x: Windows) -> bool:
 
     Examples
     --------
+    >>> from seqlight.prediction.changed_windows.windows import PlainWindows
     >>> peak, flat = torch.ones(1, 1, 50), torch.ones(1, 1, 50)
     >>> peak[0, 0, 20] = 1e6
     >>> def call(one):
-    ...     x = Windows(one, torch.ones(2, 1, 4), torch.tensor([18]), 2)
+    ...     x = PlainWindows(one, torch.ones(2, 1, 4), torch.tensor([18]), 2)
     ...     return Call("sum", torch.sum, [x, -1], None, ReferenceOutputs()), x
     >>> keeps_digits(*call(flat)), keeps_digits(*call(peak))
     (True, False)
@@ -48,7 +49,7 @@ def is_level(outputs: ReferenceOutputs, reference: Tensor, axis: int) -> bool:
 
 
 def _sizes_of(outputs: ReferenceOutputs, reference: Tensor, axis: int) -> tuple[Tensor, float, float]:
-    found: tuple[Tensor, float, float] = outputs.find(_sizes, [reference, axis], _SPEC, [True, False], False)
+    found: tuple[Tensor, float, float] = outputs.derived(_sizes, reference, axis)
     return found
 
 
@@ -57,6 +58,3 @@ def _sizes(one: Tensor, axis: int) -> tuple[Tensor, float, float]:
     others = [dim for dim in range(one.ndim) if dim != axis]
     sizes = one.detach().abs().amax(others).cpu().double()
     return sizes, float(sizes.median()), float(sizes.max())
-
-
-_SPEC = torch.utils._pytree.tree_flatten(((0, 0), {}))[1]

@@ -48,7 +48,8 @@ class ChangedTensor(Tensor):
     Examples
     --------
     >>> import torch
-    >>> one = Windows(torch.zeros(1, 2, 9), torch.ones(3, 2, 1), torch.tensor([0, 4, 8]), 2)
+    >>> from seqlight.prediction.changed_windows.windows import PlainWindows
+    >>> one = PlainWindows(torch.zeros(1, 2, 9), torch.ones(3, 2, 1), torch.tensor([0, 4, 8]), 2)
     >>> changed = ChangedTensor(one, ReferenceOutputs())
     >>> changed.shape, torch.relu(changed).windows.width
     (torch.Size([3, 2, 9]), 1)

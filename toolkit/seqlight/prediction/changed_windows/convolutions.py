@@ -15,8 +15,8 @@ from seqlight.prediction.changed_windows.memory_layout import as_image, channels
 from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.sliding import Slide
 from seqlight.prediction.changed_windows.three_taps import ThreeTaps, suits
-from seqlight.prediction.changed_windows.windows import Windows, cut
-from seqlight.prediction.convolution_padding import even_padding, of_each_dimension
+from seqlight.prediction.changed_windows.windows import PlainWindows, Windows, cut
+from seqlight.prediction.convolution_padding import even_padding, whole_numbers
 
 # Where each argument of a convolution is, and what it is by default.
 NAMES = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
@@ -32,10 +32,10 @@ def convolution(call: Call) -> Any:
         return None
     spatial, along = weight.ndim - 2, x.axis - 2
     given = {name: call.argument(i + 3, name, default) for i, (name, default) in enumerate(NAMES.items())}
-    stride, dilation = each(given["stride"], spatial), each(given["dilation"], spatial)
+    stride, dilation = whole_numbers(given["stride"], spatial), whole_numbers(given["dilation"], spatial)
     if stride is None or dilation is None:
         return None
-    padding = each(even_padding(given["padding"], weight.shape[2:], dilation), spatial)
+    padding = whole_numbers(even_padding(given["padding"], weight.shape[2:], dilation), spatial)
     if padding is None:
         return None
     whole = call.reference()
@@ -110,7 +110,7 @@ def _of_change(call: Call, x: Windows, slide: Slide, found: tuple[Tensor, int], 
     margin = max(reach, width) + slide.span
     begin = starts - offsets + margin
     around = call.outputs.surrounded(whole, x.axis, margin)
-    wider = Windows(around, added.add_(cut(around, x.axis, begin, reach)), begin, x.axis)
+    wider = PlainWindows(around, added.add_(cut(around, x.axis, begin, reach)), begin, x.axis)
     y: Windows | None = call.windows(wider.at(starts + margin, width), starts, x.axis)
     return y
 
@@ -151,15 +151,3 @@ def _turned(weight: Tensor, groups: int) -> Tensor:
 def _turned_image(weight: Tensor, groups: int) -> Tensor:
     """Return the same for images of a single line."""
     return _turned(weight, groups).unsqueeze(2).contiguous(memory_format=torch.channels_last)
-
-
-def each(given: Any, count: int) -> list[int] | None:
-    """Return a number for each of `count` dimensions; None if this is not what was given.
-
-    Examples
-    --------
-    >>> each(3, 2), each((1, 2), 2), each((4,), 2), each((1, 2, 3), 2)
-    ([3, 3], [1, 2], [4, 4], None)
-    """
-    found = of_each_dimension(given, count)
-    return list(found) if len(found) == count and all(type(one) is int for one in found) else None

@@ -21,10 +21,8 @@ class Differences(Windows):
 
     Parameters
     ----------
-    reference, starts, axis
+    reference, starts, axis, shape
         As in :class:`Windows`.
-    shape : torch.Size
-        Of the windows.
     difference : torch.Tensor, or callable
         Of the windows from what the reference has there; or what computes it, a new tensor each time.
     values : callable, optional
@@ -52,9 +50,7 @@ class Differences(Windows):
         rectified: Callable[[], Tensor] | None = None,
         waiting: int = 0,
     ) -> None:
-        self.reference, self.starts, self.axis = reference, starts, axis
-        self.rows, self.width, self.window_shape = shape[0], shape[axis], shape
-        self._wider = []
+        super().__init__(reference, starts, axis, shape)
         self._difference = difference if isinstance(difference, Tensor) else None
         self._known: Tensor | None = None
         self._make = None if isinstance(difference, Tensor) else difference

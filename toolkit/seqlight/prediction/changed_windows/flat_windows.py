@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqlight.prediction.changed_windows.windows import Windows
+from seqlight.prediction.changed_windows.windows import PlainWindows, Windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class FlatWindows:
 
     Examples
     --------
-    >>> one = Windows(torch.zeros(1, 2, 3), torch.ones(2, 2, 1), torch.tensor([1]), 2)
+    >>> one = PlainWindows(torch.zeros(1, 2, 3), torch.ones(2, 2, 1), torch.tensor([1]), 2)
     >>> FlatWindows(one, one.reference.flatten(1)).whole()
     tensor([[0., 1., 0., 0., 1., 0.],
             [0., 1., 0., 0., 1., 0.]])
@@ -49,4 +49,5 @@ class FlatWindows:
     def like(self, values: Tensor, reference: Tensor) -> FlatWindows:
         """Return other numbers at the same places; both as a function returned them for `windows` and `reference`."""
         one = self.windows
-        return FlatWindows(Windows(reference.reshape(one.reference.shape), values, one.starts, one.axis), reference)
+        windows = PlainWindows(reference.reshape(one.reference.shape), values, one.starts, one.axis)
+        return FlatWindows(windows, reference)

@@ -104,18 +104,7 @@ def _reference_of_one_row(call: Call) -> Tensor | None:
         sizes[sizes.index(-1)] = whole // known
     if sizes[0] != x.rows or torch.Size(sizes).numel() != whole:
         return None
-    found = call.outputs.find(
-        Tensor.reshape, [x.reference, 1, *sizes[1:]], _spec(len(sizes)), _first(len(sizes)), False
-    )
-    return _kept_rows(found)
-
-
-def _spec(sizes: int) -> Any:
-    return torch.utils._pytree.tree_flatten(((0,) * (sizes + 1), {}))[1]
-
-
-def _first(sizes: int) -> list[bool]:
-    return [True] + [False] * sizes
+    return _kept_rows(call.outputs.derived(Tensor.reshape, x.reference, 1, *sizes[1:]))
 
 
 def _kept_rows(found: Tensor) -> Tensor | None:

@@ -8,10 +8,10 @@ from typing import Any
 from torch.nn import functional as F
 
 from seqlight.prediction.changed_windows.call import Call
-from seqlight.prediction.changed_windows.convolutions import each
 from seqlight.prediction.changed_windows.memory_layout import as_image, has_channels_last
 from seqlight.prediction.changed_windows.pointwise import NUMBER
 from seqlight.prediction.changed_windows.sliding import Slide
+from seqlight.prediction.convolution_padding import whole_numbers
 
 
 def max_pool(call: Call) -> Any:
@@ -26,7 +26,7 @@ def average_pool(call: Call) -> Any:
     padding = call.argument(3, "padding", 0)
     if call.argument(4, "ceil_mode", False) or call.argument(6, "divisor_override") is not None:
         return None
-    padded = any(each(padding, 3) or [1])
+    padded = any(whole_numbers(padding, 3) or [1])
     return None if padded and not call.argument(5, "count_include_pad", True) else _pool(call, padding, None, 0.0)
 
 
@@ -34,10 +34,11 @@ def _pool(call: Call, padding: Any, dilation: Any, fill: float) -> Any:
     x, spatial = call.input, int(call.name[-2])
     if x is None or x.reference.ndim != spatial + 2 or x.axis < 2:
         return None
-    kernel = each(call.argument(1, "kernel_size"), spatial)
+    kernel = whole_numbers(call.argument(1, "kernel_size"), spatial)
     stride = call.argument(2, "stride")
-    strides = each(stride, spatial) if stride else kernel
-    paddings, dilations = each(padding, spatial), each(1 if dilation is None else dilation, spatial)
+    strides = whole_numbers(stride, spatial) if stride else kernel
+    paddings = whole_numbers(padding, spatial)
+    dilations = whole_numbers(1 if dilation is None else dilation, spatial)
     if kernel is None or strides is None or paddings is None or dilations is None:
         return None
     along, whole = x.axis - 2, call.reference()

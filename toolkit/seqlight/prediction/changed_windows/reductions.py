@@ -77,8 +77,8 @@ def largest_to_one(call: Call) -> Any:
 
 def _largest(call: Call, x: Windows) -> Tensor:
     """Return the largest of a window and of all that lies before and after it."""
-    left = call.outputs.find(_largest_before, [x.reference, x.axis], _SPEC, [True, False], False)
-    right = call.outputs.find(_largest_after, [x.reference, x.axis], _SPEC, [True, False], False)
+    left = call.outputs.derived(_largest_before, x.reference, x.axis)
+    right = call.outputs.derived(_largest_after, x.reference, x.axis)
     around = torch.maximum(cut(left, x.axis, x.starts, 1), cut(right, x.axis, x.starts + x.width, 1))
     call.spend(2 * x.width / x.length, NUMBER * x.reference.numel())
     return torch.maximum(x.values.amax(x.axis, keepdim=True), around)
@@ -93,9 +93,6 @@ def _largest_before(one: Tensor, axis: int) -> Tensor:
 def _largest_after(one: Tensor, axis: int) -> Tensor:
     """Return at each place the largest from there on."""
     return _largest_before(one.flip(axis), axis).flip(axis)
-
-
-_SPEC = torch.utils._pytree.tree_flatten(((0, 0), {}))[1]
 
 
 def _to_one(call: Call, x: Windows) -> bool:

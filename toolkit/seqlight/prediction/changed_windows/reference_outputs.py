@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -69,6 +70,11 @@ class ReferenceOutputs:
         known.append((list(leaves), versions, output))
         return output
 
+    def derived(self, func: Callable[..., Any], one: Tensor, *settings: object) -> Any:
+        """Return ``func(one, *settings)`` for a tensor of the reference, the same each time."""
+        leaves = [one, *settings]
+        return self.find(func, leaves, _flat_spec(len(leaves)), [True, *[False] * len(settings)], False)
+
     def begin(self) -> None:
         """Count from here."""
         self.spent, self.whole, self.calls = 0.0, 0.0, 0
@@ -80,17 +86,19 @@ class ReferenceOutputs:
 
     def channels_last(self, one: Tensor) -> Tensor:
         """Return a tensor of the reference in another layout, the same one each time."""
-        found: Tensor = self.find(channels_last, [one], _ONE, [True], False)
+        found: Tensor = self.derived(channels_last, one)
         return found
 
     def surrounded(self, one: Tensor, axis: int, margin: int) -> Tensor:
         """Return a tensor of the reference with zeros around it along an axis, the same one each time."""
-        found: Tensor = self.find(_surrounded, [one, axis, margin], _THREE, [True, False, False], False)
+        found: Tensor = self.derived(_surrounded, one, axis, margin)
         return found
 
 
-_ONE = tree_flatten(((0,), {}))[1]
-_THREE = tree_flatten(((0, 0, 0), {}))[1]
+@cache
+def _flat_spec(count: int) -> TreeSpec:
+    """Return the structure of so many positional arguments."""
+    return tree_flatten(((0,) * count, {}))[1]
 
 
 def _surrounded(one: Tensor, axis: int, margin: int) -> Tensor:

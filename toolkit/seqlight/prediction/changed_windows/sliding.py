@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqlight.prediction.changed_windows.windows import Windows, fit
+from seqlight.prediction.changed_windows.windows import PlainWindows, Windows, fit
 
 
 @dataclass(frozen=True)
@@ -56,4 +56,4 @@ class Slide:
             return F.pad(inner, around, value=self.fill)
         pads = [0, 0] * (x.reference.ndim - 1 - x.axis) + [self.left, right]
         padded = F.pad(x.reference, pads, value=self.fill)
-        return Windows(padded, x.values, x.starts + self.left, x.axis).at(begin + self.left, size)
+        return PlainWindows(padded, x.values, x.starts + self.left, x.axis).at(begin + self.left, size)

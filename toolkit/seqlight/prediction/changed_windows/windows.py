@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ MOST = 0.9
 WIDE = 100
 
 
-class Windows:
+class Windows(ABC):
     """Rows that equal one reference outside a window of positions, which has the same width in all rows.
 
     Where it also begins at the same place in all rows, what lies around it is a view of the reference.
@@ -23,12 +25,12 @@ class Windows:
     ----------
     reference : torch.Tensor, shape (1, ...)
         The whole of the reference.
-    values : torch.Tensor, shape (rows, ...)
-        What each row has in its window; sizes as in `reference` but for the rows and `axis`, which has the width.
     starts : torch.Tensor, int64, shape (rows,), or (1,) where it is the same for all rows, on the CPU
         Where each window begins; all lie within the reference.
     axis : int
         The dimension of positions, at least 1.
+    window_shape : torch.Size
+        That of the windows: as of `reference` but for the rows and `axis`, which has the width.
 
     Attributes
     ----------
@@ -36,16 +38,15 @@ class Windows:
         The number of rows, and the positions of a window.
     """
 
-    def __init__(self, reference: Tensor, values: Tensor, starts: Tensor, axis: int) -> None:
-        self.reference, self.starts, self.axis = reference, starts, axis
-        self.rows, self.width = len(values), values.shape[axis]
-        self._values = values
+    def __init__(self, reference: Tensor, starts: Tensor, axis: int, window_shape: torch.Size) -> None:
+        self.reference, self.starts, self.axis, self.window_shape = reference, starts, axis, window_shape
+        self.rows, self.width = window_shape[0], window_shape[axis]
         self._wider: list[tuple[Tensor, Tensor]] = []
 
     @property
+    @abstractmethod
     def values(self) -> Tensor:
         """What each row has in its window."""
-        return self._values
 
     @property
     def together(self) -> bool:
@@ -126,6 +127,27 @@ class Windows:
         inside = ((index >= 0) & (index < width)).to(rows.device).view(shape)
         index = index.clamp(0, width - 1).to(rows.device).view(shape).expand_as(rows)
         return torch.where(inside, self.values.gather(self.axis, index), rows)
+
+
+class PlainWindows(Windows):
+    """Windows by what each row has in them.
+
+    Parameters
+    ----------
+    reference, starts, axis
+        As in :class:`Windows`.
+    values : torch.Tensor, shape (rows, ...)
+        What each row has in its window.
+    """
+
+    def __init__(self, reference: Tensor, values: Tensor, starts: Tensor, axis: int) -> None:
+        super().__init__(reference, starts, axis, values.shape)
+        self._values = values
+
+    @property
+    def values(self) -> Tensor:
+        """What each row has in its window."""
+        return self._values
 
 
 def cut(reference: Tensor, axis: int, starts: Tensor, width: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Repeat a check in float64, which has digits enough to tell a real difference from rounding."""
+"""Repeat a check in float64, which has enough digits to tell a real difference from rounding."""
 
 from __future__ import annotations
 
