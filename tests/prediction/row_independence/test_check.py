@@ -353,7 +353,7 @@ class Everywhere(nn.Module):
     "rows of a batch", "numbers that a model draws in predict", "they are the same with and without the check"
 )
 def test_predictions_are_the_same_with_and_without_the_check(monkeypatch):
-    from seqlight.prediction.row_independence.check import RowProbe
+    from seqlight.prediction.row_independence.probe import RowProbe
 
     def predicted():
         torch.manual_seed(1), random.seed(1), np.random.seed(1)

@@ -22,7 +22,7 @@ from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.borrowed_model.memory_pages import raise_mmap_threshold
 from seqlight.prediction.inputs import InputConversion
 from seqlight.prediction.outputs import OutputCollector
-from seqlight.prediction.row_independence.check import RowProbe
+from seqlight.prediction.row_independence.probe import RowProbe
 from seqlight.results.fingerprints import describe_argument, require_identity
 from seqlight.sequence.checks import require_count
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqlight.prediction.batch_size import BatchSize
 from seqlight.prediction.inputs import InputConversion
-from seqlight.prediction.row_independence.check import RowProbe
+from seqlight.prediction.row_independence.probe import RowProbe
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from seqlight.prediction.borrowed_model.borrow import borrow, floating_dtype
 from seqlight.prediction.inputs import InputConversion
 from seqlight.prediction.outputs import OutputCollector
 from seqlight.prediction.progress import open_progress
-from seqlight.prediction.row_independence.check import RowProbe
+from seqlight.prediction.row_independence.probe import RowProbe
 from seqlight.sequence.checks import require_tensor
 
 

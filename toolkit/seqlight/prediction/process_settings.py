@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
@@ -99,3 +100,8 @@ def _with_one_thread() -> Iterator[None]:
 EAGER = ProcessSetting(lambda: torch.compiler.set_stance("force_eager"))
 # For many operations on small tensors, at which several threads mostly wait for each other.
 ONE_THREAD = ProcessSetting(_with_one_thread)
+
+
+def run_eagerly() -> contextlib.AbstractContextManager[None]:
+    """Return a context in which compiled models run eagerly, since they would be compiled again for other batches."""
+    return EAGER.apply() if "torch._dynamo" in sys.modules else contextlib.nullcontext()

@@ -73,6 +73,21 @@ class Culprit(NamedTuple):
     exact: bool = True
 
 
+def describe_culprit(found: Culprit | None) -> str:
+    """Return in words what makes outputs depend on more than their row.
+
+    Examples
+    --------
+    >>> describe_culprit(Culprit("softmax", " in module 'pool' (Softmax)"))
+    "it mixes the rows of a batch or draws random numbers, first at `softmax` in module 'pool' (Softmax)"
+    """
+    if found is None:
+        where = ", as softmax(0), mean(0), batch statistics and dropout do"
+    else:
+        where = f", first {'at' if found.exact else 'somewhere before'} `{found.operation}`{found.module}"
+    return f"it mixes the rows of a batch or draws random numbers{where}"
+
+
 def find_culprit(model: nn.Module, run: RunRows) -> Culprit | None:
     """Return the first operation whose output for a row changes from call to call, or with the other rows.
 
