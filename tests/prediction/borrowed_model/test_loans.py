@@ -7,6 +7,7 @@ import os
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -154,12 +155,13 @@ def test_models_that_share_a_trunk():
 def test_a_call_in_another_dtype_waits():
     model = network()
     before = state_of(model)
-    expected = sl.predict(model, X, device="cpu"), sl.predict(model, X, dtype="float64", device="cpu")
+
+    def predict(dtype):
+        return sl.predict(model, X, dtype=dtype, batch_size=2, device="cpu")
+
+    expected = predict(None), predict("float64")
     assert expected[1].dtype == torch.float64
-    calls = [
-        lambda dtype=dtype: sl.predict(model, X, dtype=dtype, batch_size=2, device="cpu")
-        for dtype in (None, "float64", "float32", "float64", None)
-    ]
+    calls = [partial(predict, dtype) for dtype in (None, "float64", "float32", "float64", None)]
     for _ in range(3):
         found = together(*calls)
         for got, dtype in zip(found, (0, 1, 0, 1, 0), strict=True):
