@@ -71,9 +71,9 @@ class Turned(nn.Module):
 
 
 class Recurrent(nn.Module):
-    def __init__(self):
+    def __init__(self, kind=nn.LSTM, **options):
         super().__init__()
-        self.rows, self.head = nn.LSTM(4, 3, batch_first=True), nn.Linear(36, 2)
+        self.rows, self.head = kind(4, 3, batch_first=True, **options), nn.Linear(36, 2)
 
     def forward(self, x):
         return self.head(self.rows(x.mT)[0].flatten(1))
@@ -123,7 +123,9 @@ MODELS = {
     "detached": (lambda: Written(lambda self, h: dense(self, h) + h.detach()), 3),
     "an encoder": (lambda: nn.Sequential(encoder(0.0), nn.Flatten(), nn.Linear(48, 2)), None),
     "an encoder with dropout": (lambda: nn.Sequential(encoder(0.1), nn.Flatten(), nn.Linear(48, 2)), None),
-    "a recurrent network": (Recurrent, None),
+    "a recurrent network": (Recurrent, 14),  # a product for the input, and for each of twelve steps, and the head
+    "two recurrent layers": (lambda: Recurrent(num_layers=2), 1),
+    "recurrent layers with dropout": (lambda: Recurrent(num_layers=2, dropout=0.5), 0),
     "a hook": (with_hook, 3),
 }
 

@@ -251,28 +251,67 @@ def test_weights_that_depend_on_the_input(kind, incompleteness):
     assert incompleteness(Driven().double(), X, batch_size=1) < 1e-9
 
 
-@pytest.mark.parametrize("frozen", [True, False])
+def with_gradients(model, X, references, loss):
+    """Return differentiable attributions, and the gradients of a loss of them at all parameters and both inputs."""
+    leaves = [X.clone().requires_grad_(), references.clone().requires_grad_()]
+    found = sl.differentiable_attributions(model, *leaves, target=[0, 1])
+    of = [*leaves, *(one for one in model.parameters() if one.requires_grad)]
+    return found.detach(), torch.autograd.grad(loss(found), of, allow_unused=True)
+
+
+@pytest.mark.reliability(
+    "operations",
+    "attributions to train with, of LSTM, GRU and RNN: layers, directions, packed sequences, given states, projections",
+    "a layer is one operation, whose multipliers and their derivatives are those of its steps",
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(
+            lambda kind=kind, form=form, options=options: Recurrent(kind, form, **OPTIONS[options])
+            for kind in KINDS
+            for form, options in (("states", "both directions"), ("packed", "plain"), ("", "no biases"))
+        ),
+        *(lambda kind=kind: Recurrent(kind, bidirectional=True).requires_grad_(False) for kind in KINDS),
+        *(lambda bias=bias: Projected(bias) for bias in (True, False)),
+        *(lambda kind=kind: Unequal(kind) for kind in KINDS),
+    ],
+)
+def test_differentiable_attributions_are_those_of_all_steps(make, monkeypatch):
+    model = make()
+    n = 1 if isinstance(model, Unequal) else 2
+    X = random_one_hot((n, 4, 9), random_state=0).double()
+    references = random_one_hot((n * n, 4, 9), random_state=1).double().view(n, n, 4, 9)
+    weights = torch.randn(n, 2, 4, 9, dtype=torch.float64)
+
+    def loss(found):
+        return (found * weights).sum() + found.square().sum()
+
+    found, slopes = with_gradients(model, X, references, loss)
+    wanted = sl.deep_lift_shap(model, X, target=[0, 1], references=references, device="cpu", dtype="float64")
+    torch.testing.assert_close(found, wanted, rtol=1e-11, atol=1e-13)
+    monkeypatch.setattr(recurrent, "KINDS", {})
+    same, expected = with_gradients(model, X, references, loss)
+    torch.testing.assert_close(found, same, rtol=1e-11, atol=1e-13)
+    torch.testing.assert_close(slopes, expected, rtol=1e-10, atol=1e-12)
+    assert all(one is None or one.abs().max() > 0 for one in slopes)
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_differentiable_attributions_are_the_same(kind, frozen):
-    model, X = Recurrent(kind, "states", bidirectional=True), random_one_hot((2, 4, 14), random_state=0).double()
-    model.requires_grad_(not frozen)
-    references = X.flip(2).unsqueeze(1)
-    assert_differentiable(model, X, references)
+def test_what_a_network_returns_may_be_written_to(kind):
+    class Writing(Recurrent):
+        def run(self, h):
+            y, last = super().run(h)
+            y.mul_(2)
+            return y, last
 
-
-@pytest.mark.parametrize("bias", [True, False])
-def test_differentiable_attributions_of_projections(bias):
-    model, X = Projected(bias).requires_grad_(False), random_one_hot((2, 4, 8), random_state=0).double()
-    assert_differentiable(model, X, X.flip(2).unsqueeze(1))
-
-
-def assert_differentiable(model, X, references):
-    found = sl.differentiable_attributions(model, X.requires_grad_(), references)
-    wanted = sl.deep_lift_shap(model, X.detach(), references=references.detach(), device="cpu", dtype="float64")
-    torch.testing.assert_close(found.detach(), wanted, rtol=1e-12, atol=1e-14)
-    (slope,) = torch.autograd.grad(found.square().sum(), X)
-    assert slope.isfinite().all()
-    assert slope.abs().max() > 0
+    X = random_one_hot((2, 4, 9), random_state=0)
+    for dtype in (torch.float32, torch.float64):
+        model, x = Writing(kind).to(dtype), X.to(dtype)
+        found = sl.differentiable_attributions(model, x, X.flip(2).unsqueeze(1).to(dtype))
+        found.square().sum().backward()
+        wanted = sl.deep_lift_shap(model, x, references=X.flip(2).unsqueeze(1), device="cpu", dtype=str(dtype)[6:])
+        torch.testing.assert_close(found.detach(), wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.reliability(

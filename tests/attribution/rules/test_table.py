@@ -115,7 +115,7 @@ CALLS = {
     **dict.fromkeys(["rnn_relu_cell", "rnn_tanh_cell"], lambda f, x: f(x[:, 0], x[:, 1, :5], *weights(x))),
     "gru_cell": lambda f, x: f(x[:, 0], x[:, 1, :5], *weights(x, 3)),
     "lstm_cell": lambda f, x: sum(f(x[:, 0], (x[:, 1, :5], x[:, 2, :5]), *weights(x, 4))),
-    "recur": lambda f, x: f(x.transpose(0, 1), "gru", [x[:, 1, :5]], weights(x, 3))[0].transpose(0, 1),
+    "recur": lambda f, x: f(x.transpose(0, 1), "gru", [x[None, :, 1, :5]], weights(x, 3))[0].transpose(0, 1),
     "attend": lambda f, x: f(torch.sin(x), x, 2 * x, None, 0.5),
     "max_over_last": lambda f, x: f(x)[0],
     "layer_norm": lambda f, x: f(x, (20,), C, C),

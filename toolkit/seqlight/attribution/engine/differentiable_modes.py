@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,17 +29,15 @@ from seqlight.attribution.engine.forward_record import KnownCalls
 from seqlight.attribution.engine.graph_check import find_nonlinear
 from seqlight.attribution.engine.kept_calls import KeptCall
 from seqlight.attribution.engine.modes import is_gate, make_call, require_same_call
-from seqlight.attribution.engine.switches import Phase, Pullback, SwitchFunction, compute, hold, pullback_of, refusal
-from seqlight.attribution.rules import operation_names
+from seqlight.attribution.engine.switches import Phase, Pullback, SwitchFunction, hold, observe, pullback_of, refusal
+from seqlight.attribution.rules import operation_names, recurrent
 from seqlight.attribution.rules.attention import Attention
 from seqlight.attribution.rules.cells import Cell
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.linear_pullbacks import DIMENSIONS, linear_pullback
-from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.product import Product
 from seqlight.attribution.rules.pullbacks import Observed
-from seqlight.attribution.rules.recurrence import Recurrence
-from seqlight.attribution.rules.recurrent import cell_by_gates, step_by_step
+from seqlight.attribution.rules.recurrent_arguments import NETWORKS, parameters_of
 from seqlight.attribution.rules.table import rules
 from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import UnsupportedOperation
@@ -94,10 +93,11 @@ class DifferentiableMode(TorchFunctionMode):
             call = replace(call, leaves=call._leaves_with(tuple(one.clone() for one in call.tensors)))
         if isinstance(treatment, Attention):  # its rule is that of the products and the softmax that it consists of
             treatment = _attend
-        if isinstance(treatment, Recurrence):  # and that of a layer of a recurrent network is that of its steps
-            treatment = step_by_step
         if isinstance(treatment, Cell):
-            treatment = cell_by_gates
+            treatment = recurrent.cell_by_gates
+        if entry.name in NETWORKS:
+            are_fixed = not any(id(one) in self._dependent for one in parameters_of(*call.arguments()[0]))
+            treatment = partial(treatment, are_fixed=are_fixed, known=known)
         if callable(treatment):
             y = self._run(treatment, call)
             if known is not None:
@@ -133,21 +133,14 @@ class DifferentiableMode(TorchFunctionMode):
         if any(one.is_complex() for one in call.tensors) and not isinstance(rule, Product):
             raise UnsupportedOperation(f"{call.name} of a complex tensor has no rule: write it in .real and .imag")
         pullback = pullback_of(rule, call)
-        found: Any
-        if pullback is hold:
-            found = call.tensors[0]
-        elif isinstance(known, Tensor) and isinstance(rule, MaxPool):
-            found = known, compute(rule, call)[1]
-        else:
-            found = compute(rule, call) if known is None else known
-        results = tuple(found) if isinstance(found, tuple | list) else (found,)
-        y = self.settle(Observed(call, call.tensors, results), pullback)
+        observed = observe(rule, call, known)
+        ys = self.settle(observed, pullback)
         if pullback is not hold:
-            self._dependent[id(y)] = y
-        return (y, *results[1:]) if len(results) > 1 else y
+            self._dependent.update((id(y), y) for y in ys)
+        return (*ys, *observed.results[observed.outputs :]) if len(observed.results) > 1 else ys[0]
 
-    def settle(self, observed: Observed, pullback: Pullback) -> Tensor:
-        """Return the result of a call that a rule explains, as it goes on."""
+    def settle(self, observed: Observed, pullback: Pullback) -> Sequence[Tensor]:
+        """Return the results that depend on the input, of a call that a rule explains, as they go on."""
         raise NotImplementedError
 
     def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | None:
@@ -240,12 +233,12 @@ class DifferentiableSequenceMode(DifferentiableMode):
         y: Tensor = func(args[0].detach(), *args[1:], **kwargs)
         return y if y.requires_grad else None
 
-    def settle(self, observed: Observed, pullback: Pullback) -> Tensor:
-        """Keep a call, and return its result as a tensor of its own."""
+    def settle(self, observed: Observed, pullback: Pullback) -> Sequence[Tensor]:
+        """Keep a call, and return its results as tensors of their own."""
         self.kept.append(KeptCall.of(observed))
-        y = observed.results[0]
+        ys = observed.results[: observed.outputs]
         # A step has no gradient, but depends on the input.
-        return y if y.requires_grad else SwitchFunction.apply(Phase(), None, y, *observed.operands)
+        return [y if y.requires_grad else SwitchFunction.apply(Phase(), None, 1, y, *observed.operands) for y in ys]
 
 
 class DifferentiableReferenceMode(DifferentiableMode):
@@ -267,20 +260,21 @@ class DifferentiableReferenceMode(DifferentiableMode):
         super().__init__(model, inputs, free)
         self.kept, self.phase, self.position = kept, phase, 0
 
-    def settle(self, observed: Observed, pullback: Pullback) -> Tensor:
-        """Return the result behind a switch."""
+    def settle(self, observed: Observed, pullback: Pullback) -> Sequence[Tensor]:
+        """Return the results behind a switch."""
         name = self.kept[self.position].name if self.position < len(self.kept) else "nothing"
         require_same_call(observed.call.name, name)
         kept, own = self.kept[self.position], KeptCall.of(observed)
         self.position += 1
         if pullback is hold:
-            return repeat_like(kept.get().results[0], observed.operands[0])
+            return [repeat_like(kept.get().results[0], observed.operands[0])]
 
         def pull(grads: Sequence[Tensor]) -> list[Tensor]:
             return pullback(kept.get(), own.get(), grads)
 
-        y: Tensor = SwitchFunction.apply(self.phase, pull, observed.results[0], *observed.operands)
-        return y
+        n = observed.outputs
+        ys = SwitchFunction.apply(self.phase, pull, n, *observed.results[:n], *observed.operands)
+        return ys if n > 1 else [ys]
 
     def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | None:
         """Make a call, with a switch behind it."""
@@ -288,7 +282,7 @@ class DifferentiableReferenceMode(DifferentiableMode):
         if pullback is None:
             return None
         y = func(args[0].detach() if self.is_free(args[0]) else args[0], *args[1:], **kwargs)
-        switched: Tensor = SwitchFunction.apply(self.phase, lambda grads: [pullback(grads[0])], y, args[0])
+        switched: Tensor = SwitchFunction.apply(self.phase, lambda grads: [pullback(grads[0])], 1, y, args[0])
         return switched
 
 

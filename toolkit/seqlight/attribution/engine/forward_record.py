@@ -23,6 +23,7 @@ from seqlight.attribution.calls.leaves import flatten_arguments, tensors_in
 from seqlight.attribution.calls.memory import storage_address
 from seqlight.attribution.engine.visibility import is_compiled
 from seqlight.attribution.rules.operation_names import writes_in_place
+from seqlight.attribution.rules.recurrent_arguments import as_in_evaluation, networks
 
 # A function of PyTorch that is told whether it is in training: most calls inside are the same in both cases.
 _OPENED = {F.multi_head_attention_forward: open_body(F.multi_head_attention_forward)}
@@ -46,11 +47,11 @@ class _Recorded:
     result_versions: list[int]
 
     @classmethod
-    def of(cls, args: Any, kwargs: Any, result: Any) -> _Recorded | None:
+    def of(cls, func: Any, args: Any, kwargs: Any, result: Any) -> _Recorded | None:
         """Describe a call; None if it returned no tensor, or one of those that it took."""
         if not (tensors := tensors_in(result)):
             return None
-        leaves, structure = flatten_arguments(args, kwargs)
+        leaves, structure = _flatten(func, args, kwargs)
         if any(one is another for one in tensors for another in leaves):
             return None
         return cls(leaves, structure, _versions(leaves), result, tensors, _versions(tensors))
@@ -118,7 +119,7 @@ class ForwardRecord(TorchFunctionMode):
         if exposes(func):
             self._exposed.append(args[0])
         if torch.is_grad_enabled() and not _casts(y):
-            recorded = _Recorded.of(args, kwargs, y)
+            recorded = _Recorded.of(func, args, kwargs, y)
             if recorded is not None:
                 self._calls[func].append(recorded)
         return y
@@ -194,7 +195,7 @@ class KnownCalls:
         inputs : bool
             Whether it may take the input of the pass, to which the graph of what is known does not lead.
         """
-        leaves, structure = flatten_arguments(args, kwargs)
+        leaves, structure = _flatten(func, args, kwargs)
         if not inputs and any(id(one) in self._inputs for one in leaves):
             return None
         found = self._find(leaves, structure, func)
@@ -216,7 +217,7 @@ class KnownCalls:
 
     def follow(self, func: Any, args: Any, kwargs: Any, y: Any) -> None:
         """Note that `y`, the result of a call, is an input too, if it is known and has no gradient in the record."""
-        leaves, structure = flatten_arguments(args, kwargs)
+        leaves, structure = _flatten(func, args, kwargs)
         if isinstance(y, Tensor) and any(id(one) in self._inputs for one in leaves):
             found = self._find(leaves, structure, func)
             if isinstance(found, Tensor) and not found.requires_grad:
@@ -247,6 +248,11 @@ def exposes(func: Any) -> bool:
     if name in ("__get__", "__set__"):
         return getattr(getattr(func, "__self__", None), "__name__", "") == "data"
     return name in _EXPOSING
+
+
+def _flatten(func: Any, args: Any, kwargs: Any) -> tuple[list[Any], Any]:
+    """Return the arguments of a call, flattened, as they are in evaluation mode if the call is the same there."""
+    return flatten_arguments(as_in_evaluation(*args) if func in networks() and not kwargs else args, kwargs)
 
 
 def _is_same(leaves: list[Any], others: list[Any]) -> bool:

@@ -32,4 +32,5 @@ class KeptCall:
 
 
 def _versions(observed: Observed) -> tuple[int, ...]:
-    return tuple(one._version for one in (*observed.operands, *observed.results))
+    made_of = () if observed.parts else (*observed.operands, *observed.results)
+    return tuple(one._version for one in made_of)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, RuleFunction
-from seqlight.attribution.rules import pullbacks, row_pullbacks
+from seqlight.attribution.rules import pullbacks, recurrent_pullbacks, row_pullbacks
 from seqlight.attribution.rules.constants import Hold
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.layer_norm import LayerNorm
@@ -19,12 +19,14 @@ from seqlight.attribution.rules.pooling import MaxPool
 from seqlight.attribution.rules.product import Product, matrix_vjp, product_vjp
 from seqlight.attribution.rules.pullbacks import Observed
 from seqlight.attribution.rules.quotient import Quotient
+from seqlight.attribution.rules.recurrence import Recurrence
+from seqlight.attribution.rules.recurrent_pullbacks import observe_layer
 from seqlight.attribution.rules.softmax import Softmax
 from seqlight.attribution.rules.special_functions import no_slope
 from seqlight.attribution.rules.where import Choose
 from seqlight.errors import UnsupportedOperation
 
-Pullback = Callable[[Observed, Observed, Sequence[Tensor]], list[Tensor]]
+Pullback = Callable[[Observed, Observed, Sequence[Any]], list[Tensor]]
 
 
 @dataclass
@@ -38,21 +40,35 @@ class SwitchFunction(RuleFunction):
     """A result with two ways back: past its operation, times the multiplier, or through it."""
 
     @staticmethod
-    def forward(ctx: Any, phase: Phase, pullback: Any, y: Tensor, *xs: Tensor) -> Tensor:
-        """Return `y`."""
-        ctx.phase, ctx.pullback = phase, pullback
+    def forward(ctx: Any, phase: Phase, pullback: Any, outputs: int, *of: Tensor) -> Any:
+        """Return the results of an operation, which come before its operands."""
+        ctx.phase, ctx.pullback, ctx.outputs = phase, pullback, outputs
         ctx.set_materialize_grads(False)
-        return y.detach()
+        ys = tuple(y.detach() for y in of[:outputs])
+        return ys if outputs > 1 else ys[0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        """Return the gradients at `y`, or at `xs`."""
-        nothing = (None,) * (len(ctx.needs_input_grad) - 3)
-        if grads[0] is None:
-            return None, None, None, *nothing
+        """Return the gradients at results, or at operands."""
+        others = len(ctx.needs_input_grad) - 3
+        if all(one is None for one in grads):
+            return (None,) * (3 + others)
         if ctx.phase.multiplies:
-            return None, None, None, *ctx.pullback(grads)
-        return None, None, grads[0], *nothing
+            return None, None, None, *(None,) * ctx.outputs, *ctx.pullback(grads)
+        return None, None, None, *grads, *(None,) * (others - ctx.outputs)
+
+
+def observe(rule: Any, call: Call, known: Any = None) -> Observed:
+    """Make a call that a rule explains, unless its result is known."""
+    if isinstance(rule, Hold):
+        return Observed(call, call.tensors, call.tensors[:1])
+    if isinstance(rule, Recurrence):
+        return observe_layer(call)
+    if isinstance(known, Tensor) and isinstance(rule, MaxPool):
+        found = known, compute(rule, call)[1]
+    else:
+        found = compute(rule, call) if known is None else known
+    return Observed(call, call.tensors, tuple(found) if isinstance(found, tuple | list) else (found,))
 
 
 def compute(rule: Any, call: Call) -> Any:
@@ -100,6 +116,8 @@ def pullback_of(rule: Any, call: Call) -> Pullback:
             return lambda *of: row_pullbacks.softmax(rule, *of)
         case LayerNorm():
             return row_pullbacks.layer_norm
+        case Recurrence():
+            return recurrent_pullbacks.layer
         case Hold():
             return hold
     raise refusal(call.name)

@@ -74,6 +74,11 @@ def _relu_formula(grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
     return grad * torch.where(turned, secant, on.to(x0.dtype))
 
 
+def least_secant_step(dtype: torch.dtype) -> float:
+    """Return the step below which two points give a mean slope, and its derivative, with more digits than a secant."""
+    return 1e-3 if dtype == torch.float64 else 2e-2
+
+
 class SmoothFunction(RuleFunction):
     """A gradient times the secant of a smooth function, or its mean slope at two points where the input hardly moves.
 
@@ -86,15 +91,7 @@ class SmoothFunction(RuleFunction):
         ctx: Any, function: Function, slope: Function, near: float, grad: Tensor, x1: Tensor, x0: Tensor, *ys: Tensor
     ) -> Tensor:
         """Return `grad` times the multiplier."""
-        dx, (y1, y0) = x1 - x0, ys
-        multiplier = (y1 - y0).div_(dx)
-        few = ~(dx.abs() >= near)
-        if not bool((multiplier.sum() + dx.sum()).isfinite()):
-            few |= ~(dx.isfinite() & (y1 - y0).isfinite())
-        at = few.flatten().nonzero().squeeze(1)
-        if len(at):
-            points = _points_between(x1.take(at), x0.take(at))
-            put_at(multiplier, at, sum(slope(one) * weight for one, _, weight in points))
+        multiplier, at = smooth_secants(slope, near, x1, x0, *ys)
         ctx.function, ctx.slope, ctx.near, ctx.at = function, slope, near, at
         ctx.save_for_backward(grad, x1, x0, multiplier)
         return grad * multiplier
@@ -111,16 +108,39 @@ class SmoothFunction(RuleFunction):
 
             found = differentiate_formula(formula, (grad, x1, x0), g, ctx.needs_input_grad[3:6])
             return None, None, None, *found, None, None
-        along, dx = g * grad, x1 - x0
-        rate = along / dx
-        by_1, by_0 = ((one - multiplier).mul_(rate) for one in (ctx.slope(x1), ctx.slope(x0)))
-        by_0.neg_()
-        if len(at):
-            some, bends = along.take(at), _points_between(x1.take(at), x0.take(at))
-            curved = [(_derivative(ctx.slope, point) * weight, share) for point, share, weight in bends]
-            put_at(by_1, at, some * sum(one * share for one, share in curved))
-            put_at(by_0, at, some * sum(one * (1 - share) for one, share in curved))
+        by_1, by_0 = secant_derivatives(ctx.slope, x1, x0, multiplier, at, g * grad)
         return None, None, None, g * multiplier, by_1, by_0, None, None
+
+
+def smooth_secants(
+    slope: Function, near: float, x1: Tensor, x0: Tensor, y1: Tensor, y0: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the multiplier of a smooth function, and the places where it is a mean slope, mostly few."""
+    dx = x1 - x0
+    multiplier = (y1 - y0).div_(dx)
+    few = ~(dx.abs() >= near)
+    if not bool((multiplier.sum() + dx.sum()).isfinite()):
+        few |= ~(dx.isfinite() & (y1 - y0).isfinite())
+    at = few.flatten().nonzero().squeeze(1)
+    if len(at):
+        points = _points_between(x1.take(at), x0.take(at))
+        put_at(multiplier, at, sum(slope(one) * weight for one, _, weight in points))
+    return multiplier, at
+
+
+def secant_derivatives(
+    slope: Function, x1: Tensor, x0: Tensor, multiplier: Tensor, at: Tensor, along: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients at both inputs of :func:`smooth_secants`, from `along`, the gradient at the multiplier."""
+    rate = along / (x1 - x0)
+    by_1, by_0 = ((one - multiplier).mul_(rate) for one in (slope(x1), slope(x0)))
+    by_0.neg_()
+    if len(at):
+        some, bends = along.take(at), _points_between(x1.take(at), x0.take(at))
+        curved = [(_derivative(slope, point) * weight, share) for point, share, weight in bends]
+        put_at(by_1, at, some * sum(one * share for one, share in curved))
+        put_at(by_0, at, some * sum(one * (1 - share) for one, share in curved))
+    return by_1, by_0
 
 
 def _points_between(x1: Tensor, x0: Tensor) -> list[tuple[Tensor, float, float]]:

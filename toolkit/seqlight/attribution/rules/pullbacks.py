@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,12 @@ from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.rules.activation_multiplier import ActivationMultiplierFunction, kind_of_loop
 from seqlight.attribution.rules.elementwise import Rescale, Rounding, rounding_error, smallest_step
 from seqlight.attribution.rules.mean_jacobian import gauss_legendre
-from seqlight.attribution.rules.multiplier_functions import MatrixProductFunction, ReluFunction, SmoothFunction
+from seqlight.attribution.rules.multiplier_functions import (
+    MatrixProductFunction,
+    ReluFunction,
+    SmoothFunction,
+    least_secant_step,
+)
 from seqlight.attribution.rules.smooth_activations import SmoothActivation
 from seqlight.attribution.rules.special_functions import no_slope
 from seqlight.attribution.rules.where import Choose
@@ -41,11 +47,17 @@ class Observed:
         The tensors that depend on the input.
     results : tuple of torch.Tensor
         What the call returned; for a selection also the places.
+    outputs : int
+        How many of these come first and depend on the input.
+    parts : tuple of torch.Tensor or None, optional
+        What else the multiplier is made of, if it is not made of operands and results; nobody else has them.
     """
 
     call: Call
     operands: tuple[Tensor, ...]
     results: tuple[Tensor, ...]
+    outputs: int = 1
+    parts: tuple[Any, ...] = ()
 
 
 def rescale(rule: Rescale, sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
@@ -60,7 +72,7 @@ def rescale(rule: Rescale, sequence: Observed, reference: Observed, grads: Seque
     if sequence.call.name == "relu":
         return [ReluFunction.apply(grads[0], x1, x0)]
     if sequence.call.name in SMOOTH:
-        function, near = reference.call, _near(x0.dtype)
+        function, near = reference.call, least_secant_step(x0.dtype)
         at = partial(_slope_by, rule, function)
         of = grads[0], x1, x0, y1.detach(), y0.detach()
         if (kind := kind_of_loop(rule, function, x0)) is not None:
@@ -78,11 +90,6 @@ def rescale(rule: Rescale, sequence: Observed, reference: Observed, grads: Seque
             chosen &= ~_is_rounding(rule.rounding, x1, y1, dx, dy, tangent)
     safe_dx, safe_dy = torch.where(chosen, dx, 1), torch.where(chosen, dy, 0)
     return [grads[0] * torch.where(chosen, safe_dy / safe_dx, tangent)]
-
-
-def _near(dtype: torch.dtype) -> float:
-    """Return the step below which two points give a mean slope, and its derivative, with more digits than a secant."""
-    return 1e-3 if dtype == torch.float64 else 2e-2
 
 
 def _is_rounding(rounding: Rounding, x1: Tensor, y1: Tensor, dx: Tensor, dy: Tensor, tangent: Tensor) -> Tensor:

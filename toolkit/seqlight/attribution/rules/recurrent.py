@@ -20,28 +20,29 @@ from seqlight.attribution.calls.call import Function
 from seqlight.attribution.rules.cells import next_states
 from seqlight.attribution.rules.decompositions import dropout
 from seqlight.attribution.rules.recurrence import KINDS, recur
+from seqlight.attribution.rules.recurrent_arguments import is_packed
 
 States = tuple[Tensor, ...]
 
 
-def lstm(input: Tensor, *more: Any) -> tuple[Tensor, ...]:
+def lstm(input: Tensor, *more: Any, **options: Any) -> tuple[Tensor, ...]:
     """Return outputs, last states and last cell states, as ``torch.lstm`` does, for a tensor or a packed sequence."""
-    return _network("lstm", input, *more)
+    return _network("lstm", input, *more, **options)
 
 
-def gru(input: Tensor, *more: Any) -> tuple[Tensor, ...]:
+def gru(input: Tensor, *more: Any, **options: Any) -> tuple[Tensor, ...]:
     """Return outputs and last states, as ``torch.gru`` does, for a tensor or a packed sequence."""
-    return _network("gru", input, *more)
+    return _network("gru", input, *more, **options)
 
 
-def rnn_tanh(input: Tensor, *more: Any) -> tuple[Tensor, ...]:
+def rnn_tanh(input: Tensor, *more: Any, **options: Any) -> tuple[Tensor, ...]:
     """Return outputs and last states, as ``torch.rnn_tanh`` does, for a tensor or a packed sequence."""
-    return _network("rnn_tanh", input, *more)
+    return _network("rnn_tanh", input, *more, **options)
 
 
-def rnn_relu(input: Tensor, *more: Any) -> tuple[Tensor, ...]:
+def rnn_relu(input: Tensor, *more: Any, **options: Any) -> tuple[Tensor, ...]:
     """Return outputs and last states, as ``torch.rnn_relu`` does, for a tensor or a packed sequence."""
-    return _network("rnn_relu", input, *more)
+    return _network("rnn_relu", input, *more, **options)
 
 
 def lstm_cell(
@@ -129,20 +130,26 @@ def fused_cell(kind: str) -> Function:
     ) -> tuple[Function, tuple[Any, ...]] | None:
         states = tuple(hx) if kind == "lstm" else (hx,)
         is_one = input.requires_grad and input.ndim == 2
-        if not (is_one and _is_one_operation(kind, input, states, _Weights(w_ih, w_hh, b_ih, b_hh))):
+        if not (is_one and _is_one_operation(kind, input, states, _Weights(w_ih, w_hh, b_ih, b_hh).given)):
             return None
         return next_states, (input, kind, states[0], *(states[1:] or (None,)), w_ih, w_hh, b_ih, b_hh)
 
     return fused
 
 
-def _network(kind: str, input: Tensor, *more: Any) -> tuple[Tensor, ...]:
-    if isinstance(more[2], list | tuple):  # a packed sequence: batch sizes come before the first states
+def _network(
+    kind: str, input: Tensor, *more: Any, are_fixed: bool | None = None, known: Sequence[Tensor] | None = None
+) -> tuple[Tensor, ...]:
+    if is_packed(*more):  # batch sizes come before the first states
         batch_sizes, hx, parameters, *options = more
         lengths = batch_sizes.tolist()
-        return _layers(kind, input, hx, parameters, lengths, *options)
+        return _layers(kind, input, hx, parameters, lengths, *options, are_fixed=are_fixed)
     hx, parameters, *options, batch_first = more
-    y, *last = _layers(kind, input.transpose(0, 1) if batch_first else input, hx, parameters, None, *options)
+    if known is not None:
+        y, *last = known
+        known = (y.transpose(0, 1) if batch_first else y, *last)
+    x = input.transpose(0, 1) if batch_first else input
+    y, *last = _layers(kind, x, hx, parameters, None, *options, are_fixed=are_fixed, known=known)
     return y.transpose(0, 1) if batch_first else y, *last
 
 
@@ -157,6 +164,9 @@ def _layers(
     drop: float,
     train: bool,
     bidirectional: bool,
+    *,
+    are_fixed: bool | None,
+    known: Sequence[Tensor] | None = None,
 ) -> tuple[Tensor, ...]:
     """Return outputs and last states; `x` has steps first, or holds those of `lengths` rows one after the other."""
     states = (hx,) if isinstance(hx, Tensor) else tuple(hx)
@@ -164,28 +174,42 @@ def _layers(
     size = len(parameters) // (directions * num_layers)
     last = list[States]()
     for layer in range(num_layers):
-        ways = list[Tensor]()
-        for k in range(directions * layer, directions * (layer + 1)):
-            w_ih, w_hh, *others = parameters[size * k : size * (k + 1)]
-            biases, others = (others[:2], others[2:]) if has_biases else ([None, None], others)
-            weights = _Weights(w_ih, w_hh, *biases, *others)
-            y, *final = _one_way(kind, x, tuple(one[k] for one in states), weights, lengths, k % directions == 1)
-            ways.append(y)
-            last.append(tuple(final))
-        x = torch.cat(ways, dim=-1) if bidirectional else ways[0]
+        own = slice(directions * layer, directions * (layer + 1))
+        of = [_Weights.of(parameters[size * k : size * (k + 1)]) for k in range(own.start, own.stop)]
+        first = tuple(one[own] for one in states)
+        is_one = x.requires_grad and _is_one_operation(kind, x, first, [w for one in of for w in one.given], are_fixed)
+        if is_one and lengths is None:
+            given = [w for one in of for w in one.given]
+            x, *final = recur(x, kind, first, given, known if num_layers == 1 else None)
+        else:
+            x, *final = _each_way(kind, x, first, of, lengths, is_one)
+        last.append(tuple(final))
         x = x if layer == num_layers - 1 else dropout(x, drop, train)
-    return x, *(torch.stack(each) for each in zip(*last, strict=True))
+    return x, *(torch.cat(each) for each in zip(*last, strict=True))
+
+
+def _each_way(
+    kind: str, x: Tensor, states: States, weights: Sequence[_Weights], lengths: list[int] | None, is_one: bool
+) -> tuple[Tensor, ...]:
+    """Return the outputs of one layer, of one direction after the other, in the order of time, and its last states."""
+    ways, last = list[Tensor](), list[States]()
+    for k, of in enumerate(weights):
+        first, backwards = tuple(one[k] for one in states), k == 1
+        if is_one and lengths is not None:
+            y, *final = _packed_way(kind, x, first, of, lengths, backwards)
+        else:
+            y, *final = _one_way(kind, x, first, of, lengths, backwards)
+        ways.append(y)
+        last.append(tuple(final))
+    return torch.cat(ways, dim=-1) if len(ways) > 1 else ways[0], *(
+        torch.stack(each) for each in zip(*last, strict=True)
+    )
 
 
 def _one_way(
     kind: str, x: Tensor, states: States, weights: _Weights, lengths: list[int] | None, backwards: bool
 ) -> tuple[Tensor, ...]:
     """Return the outputs of one layer in one direction, in the order of time, and the last states of each row."""
-    if x.requires_grad and _is_one_operation(kind, x, states, weights):
-        if lengths is not None:
-            return _packed_way(kind, x, states, weights, lengths, backwards)
-        y, *last = recur(x.flip(0) if backwards else x, kind, states, weights.given)
-        return y.flip(0) if backwards else y, *last
     projected = F.linear(x, weights.w_ih, weights.b_ih)
     steps = list(projected.unbind(0) if lengths is None else torch.split(projected, lengths))
     more = (weights.w_hh, weights.b_hh) if weights.w_hr is None else (weights.w_hh, weights.b_hh, weights.w_hr)
@@ -203,11 +227,10 @@ def _packed_way(
     outputs = list[Tensor]()
     for (rows, steps), one in reversed(parts) if backwards else parts:
         part = one.view(steps, rows, one.shape[1])
-        y, *new = recur(
-            part.flip(0) if backwards else part, kind, tuple(state[:rows] for state in states), weights.given
-        )
+        first = tuple(state[None, :rows] for state in states)
+        y, *new = recur(part.flip(0) if backwards else part, kind, first, weights.given)
         outputs.append((y.flip(0) if backwards else y).flatten(0, 1))
-        states = _with_rest(tuple(new), states)
+        states = _with_rest(tuple(one[0] for one in new), states)
     return torch.cat(outputs[::-1] if backwards else outputs), *states
 
 
@@ -229,14 +252,6 @@ def _walk(kind: str, steps: Sequence[Tensor], states: States, more: tuple[Any, .
     return outputs, states
 
 
-def step_by_step(x: Tensor, kind: str, states: Sequence[Tensor], weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Return what :func:`~seqlight.attribution.rules.recurrence.recur` does, in operations that have rules."""
-    of = _Weights.of(weights)
-    more = (of.w_hh, of.b_hh) if of.w_hr is None else (of.w_hh, of.b_hh, of.w_hr)
-    outputs, last = _walk(kind, F.linear(x, of.w_ih, of.b_ih).unbind(0), tuple(states), more)
-    return torch.stack(outputs), *last
-
-
 def cell_by_gates(x: Tensor, kind: str, state: Tensor, cell: Tensor | None, *weights: Any) -> Any:
     """Return what :func:`~seqlight.attribution.rules.cells.next_states` does, in operations that have rules."""
     of = _Weights(*weights)
@@ -245,13 +260,14 @@ def cell_by_gates(x: Tensor, kind: str, state: Tensor, cell: Tensor | None, *wei
     return found[0] if cell is None else found
 
 
-def _is_one_operation(kind: str, x: Tensor, states: States, weights: _Weights) -> bool:
-    fixed = weights.given
+def _is_one_operation(
+    kind: str, x: Tensor, states: States, weights: Sequence[Tensor], are_fixed: bool | None = None
+) -> bool:
     return (
         kind in KINDS
         and x.dtype in (torch.float32, torch.float64)
-        and all(one.dtype == x.dtype for one in (*states, *fixed))
-        and not any(one.requires_grad for one in fixed)
+        and all(one.dtype == x.dtype for one in (*states, *weights))
+        and not (any(one.requires_grad for one in weights) if are_fixed is None else not (are_fixed and kind == "lstm"))
         and x.shape[0] > 0
         and not torch.is_autocast_enabled(x.device.type)
     )

@@ -73,13 +73,7 @@ class Layer:
         UnsupportedOperation
             If rows and steps of the partner do not match: the model reads along its batch.
         """
-        at = batch_dimension(partner.y, self.y)
-        if at is not None and at[0] != 1:
-            raise UnsupportedOperation(
-                f"a recurrent network takes the sequences as shape {tuple(partner.x.shape)} and their references as "
-                f"{tuple(self.x.shape)}, where steps come first: it reads along the batch: transpose its "
-                "input, or pass it batch_first=True."
-            )
+        require_row_partners(partner.x, self.x)
         arena = Arena()
         for piece in reversed(list(self.pieces())):
             with lend_from(arena):
@@ -91,6 +85,17 @@ class Layer:
         size = max(1, (PIECE if self.x.is_cpu else PIECE_ON_DEVICES) // width)
         for first in range(0, steps, size):
             yield slice(first, min(first + size, steps))
+
+
+def require_row_partners(x1: Tensor, x0: Tensor) -> None:
+    """Raise UnsupportedOperation if inputs of sequences and references, steps first, differ in more than their rows."""
+    at = batch_dimension(x1, x0)
+    if at is not None and at[0] != 1:
+        raise UnsupportedOperation(
+            f"a recurrent network takes the sequences as shape {tuple(x1.shape)} and their references as "
+            f"{tuple(x0.shape)}, where steps come first: it reads along the batch: transpose its "
+            "input, or pass it batch_first=True."
+        )
 
 
 def by_gate(x: Tensor, n: int) -> Tensor:

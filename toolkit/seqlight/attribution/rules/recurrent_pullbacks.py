@@ -1,0 +1,65 @@
+"""What goes back through a layer of a recurrent network, as a differentiable function.
+
+PyTorch computes outputs and last states, or a loss has them already. Gates follow from them in two products of matrices
+for all steps, which autograd differentiates; what goes back through the steps is a node of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlight.attribution.calls.call import Call
+from seqlight.attribution.calls.partners import repeat_like
+from seqlight.attribution.rules.directions import StackedWeights, each_way, part_ways, sum_ways
+from seqlight.attribution.rules.lstm_multiplier import LSTMMultiplierFunction
+from seqlight.attribution.rules.pullbacks import Observed
+from seqlight.attribution.rules.steps import require_row_partners
+
+
+def observe_layer(call: Call) -> Observed:
+    """Make a call of :func:`~seqlight.attribution.rules.recurrence.recur`, and keep what its multiplier is made of."""
+    (x, kind, states, weights, *known), _ = call.arguments()
+    outputs = call(*call.tensors)
+    directions = len(states[0])
+    of = StackedWeights.of(weights, directions, GATES_TURNED.get(kind, 0) * states[-1].shape[-1])
+    ways = torch.stack(part_ways(outputs[0], directions))
+    before = torch.cat([states[0].unsqueeze(1), ways[:, :-1]], dim=1)
+    parts = PARTS[kind](of, torch.stack(each_way(x, directions)), before, *states[1:])
+    if not any(known):  # a copy, because a model may write to it, and some kernels need their outputs to go back
+        outputs = outputs[0].clone(), *outputs[1:]
+    return Observed(call, call.tensors, outputs, len(outputs), (of.w_ih, of.w_hh, of.w_hr, *parts))
+
+
+def layer(sequence: Observed, reference: Observed, grads: Sequence[Tensor | None]) -> list[Tensor]:
+    """Return the gradients at those of input and first states of a layer that depend on the input."""
+    (x1, kind, *_), (x0, *_) = sequence.call.arguments()[0], reference.call.arguments()[0]
+    require_row_partners(x1, x0)
+    given = [torch.zeros_like(y) if g is None else g for g, y in zip(grads, reference.results, strict=True)]
+    w_ih, w_hh, w_hr, *own = reference.parts
+    recorded = [repeat_like(one, its) for one, its in zip(sequence.parts[3:], own, strict=True)]
+    arriving = torch.stack(part_ways(given[0], len(w_hh))), *given[1:]
+    at_input, *at_states = PULLBACKS[kind](w_hh, w_hr, arriving, recorded, own)
+    found = {2 + i: one for i, one in enumerate(at_states)}  # the second leaf is the kind
+    if 0 in reference.call.dependent:
+        at_x = torch.bmm(at_input.flatten(1, 2), w_ih).view(*at_input.shape[:-1], -1)
+        found[0] = sum_ways(at_x.unbind())
+    return [found[leaf] for leaf in reference.call.dependent]
+
+
+def _lstm_parts(of: StackedWeights, x: Tensor, before: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
+    return of.gates(x, before), cell
+
+
+def _lstm(w_hh: Tensor, w_hr: Any, grads: Sequence[Tensor], recorded: Sequence[Tensor], own: Sequence[Tensor]) -> Any:
+    return LSTMMultiplierFunction.apply(w_hh, w_hr, *grads, *recorded, *own)
+
+
+# What follows from input and states, and what goes back through that, of each kind.
+PARTS: dict[str, Callable[..., tuple[Tensor, ...]]] = {"lstm": _lstm_parts}
+PULLBACKS: dict[str, Callable[..., tuple[Tensor, ...]]] = {"lstm": _lstm}
+# By how many times the size of a state the gates of a kind move on: the last one of an LSTM comes first.
+GATES_TURNED = {"lstm": 1}
