@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import seqlight as sl
 from seqlight.lit import PredictModule, ShardedDataModule
-from seqlight.lit.shard_writer import named_arrays
+from seqlight.lit.output_arrays import named_arrays
 from small_memory import RowHog
 from small_memory import _small_memory as _small_memory
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import seqlight as sl
 from seqlight.lit import PredictModule, ShardedDataModule, ShardWriter
-from seqlight.lit.shard_writer import named_arrays
+from seqlight.lit.output_arrays import named_arrays
 from seqlight.results.run_folder import claim_folder
 from seqlight.results.shards import shard_path
 

@@ -152,14 +152,33 @@ class ReferenceSampler:
 
     def warn_if_uncertain(self) -> None:
         """Warn of sequences that all references left uncertain; the warning names the caller's caller."""
-        if self.uncertain:
-            warnings.warn(
-                f"{len(self.uncertain)} of {self.sequences} sequences are not known to a tolerance of {self.tolerance} "
-                f"after {self.references.n} references: at worst the standard error is {max(self.uncertain):.2g} of "
-                "the attribution; raise max_shuffles or tolerance.",
-                ReferencesWarning,
-                stacklevel=3,
-            )
+        if self.uncertain and self.tolerance is not None:
+            count = f"{len(self.uncertain)} of {self.sequences}"
+            warn_of_uncertain(count, max(self.uncertain), self.tolerance, self.references.n, stacklevel=3)
+
+
+def warn_of_uncertain(count: int | str, worst: float, tolerance: float, n: int, stacklevel: int) -> None:
+    """Warn that all references left sequences uncertain.
+
+    Parameters
+    ----------
+    count : int or str
+        How many sequences, such as "3 of 20".
+    worst : float
+        Their largest standard error, as a share of the attribution.
+    tolerance : float
+        What it was to be.
+    n : int
+        The number of references of each.
+    stacklevel : int
+        As in warnings.warn, counted from the caller of this.
+    """
+    warnings.warn(
+        f"{count} sequences are not known to a tolerance of {tolerance} after {n} references: at worst the standard "
+        f"error is {worst:.2g} of the attribution; raise max_shuffles or tolerance.",
+        ReferencesWarning,
+        stacklevel=stacklevel + 1,
+    )
 
 
 def _with_multipliers(reduction: Reduction, multipliers: bool) -> Reduction:

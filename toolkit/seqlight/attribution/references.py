@@ -115,12 +115,7 @@ class References:
     def warn_if_unchanged(self) -> None:
         """Warn of sequences that are equal to all of their references; the warning names the caller's caller."""
         if self.unchanged:
-            warnings.warn(
-                f"{self.unchanged} of {len(self.X)} sequences are equal to all of their references, so nothing in "
-                "them is explained: shuffling cannot change them; pass references of another kind.",
-                ReferencesWarning,
-                stacklevel=3,
-            )
+            warn_of_unchanged(f"{self.unchanged} of {len(self.X)}", stacklevel=3)
 
     def _call_source(self, x: Tensor, start: int, stop: int) -> Tensor:
         """Return references of one sequence, as the function makes them."""
@@ -137,6 +132,16 @@ class References:
                 f"expected (1, {wanted}, {x.shape[1]}, {x.shape[2]}), or (1, 1, ...) from each call with n=1."
             )
         return found if seeded else found[:, start:stop]
+
+
+def warn_of_unchanged(count: int | str, stacklevel: int) -> None:
+    """Warn that so many sequences are equal to all of their references; `stacklevel` is counted from the caller."""
+    warnings.warn(
+        f"{count} sequences are equal to all of their references, so nothing in them is explained: a shuffle cannot "
+        "change them; pass references of another kind.",
+        ReferencesWarning,
+        stacklevel=stacklevel + 1,
+    )
 
 
 def dinucleotide_shuffles(X: Tensor, n: int, seed: int) -> Tensor:

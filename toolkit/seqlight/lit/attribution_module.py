@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any, Literal
 
@@ -15,21 +14,18 @@ from torch import Tensor, nn
 from seqlight.attribution.contributions import Block
 from seqlight.attribution.convergence import ConvergenceCheck, DeltaPolicy
 from seqlight.attribution.ensemble_explainer import make_explainer
-from seqlight.attribution.explanation import Explanation
-from seqlight.attribution.explanation_builder import build_explanation, pad_references
-from seqlight.attribution.layer_arrays import layer_arrays
+from seqlight.attribution.explanation_builder import build_explanation
 from seqlight.attribution.layer_explainer import LayerExplainer, make_taps
-from seqlight.attribution.member_spread import SPREAD
-from seqlight.attribution.reference_count import ReferenceSampler
-from seqlight.attribution.references import ReferenceFunction, References
+from seqlight.attribution.reference_count import ReferenceSampler, warn_of_uncertain
+from seqlight.attribution.references import ReferenceFunction, References, warn_of_unchanged
 from seqlight.attribution.targets import Targets
-from seqlight.errors import InputError, ReferencesWarning
+from seqlight.errors import InputError
+from seqlight.lit.kept_arrays import kept_arrays, require_kept
 from seqlight.lit.model_factory import as_model
 from seqlight.lit.row_arguments import require_rows, select_rows, target_of_rows
 from seqlight.lit.row_batches import RowBatch, model_inputs
 from seqlight.prediction.arguments import as_dtype, require_inputs
 from seqlight.prediction.batch_size import AskedBatchSize, BatchSize, require_batch_size
-from seqlight.prediction.ensemble import Ensemble
 from seqlight.prediction.float32_precision import Precision, hold_precision, require_precision
 from seqlight.prediction.inputs import InputConversion
 from seqlight.results.fingerprints import describe_argument, require_identity
@@ -39,9 +35,6 @@ from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.targets.contrast import Target
 from seqlight.targets.named_target import NamedTarget
 from seqlight.targets.registry import as_target
-
-# What `keep` may name.
-KEPT = ("references", "standard_error", "multipliers", "sequences", "spread")
 
 
 class DeepLiftShapModule(L.LightningModule):
@@ -147,21 +140,12 @@ class DeepLiftShapModule(L.LightningModule):
         self.n = require_count(max_shuffles if isinstance(n_shuffles, str) else n_shuffles, "n_shuffles", least=1)
         self.tolerance = tolerance
         self.random_state = require_count(random_state, "random_state")
-        unknown = sorted(set(keep) - set(KEPT))
-        if "hypothetical" in unknown:
-            raise InputError(
-                "keep names 'hypothetical': give hypothetical=True, or --hypothetical when typed, instead."
-            )
-        if unknown:
-            raise InputError(f"keep names {unknown[0]!r}: expected {', '.join(map(repr, KEPT[:-1]))} or {KEPT[-1]!r}.")
-        if "spread" in keep and not (isinstance(self.model, Ensemble) and len(self.model) > 1):
-            raise InputError("keep names 'spread': expected as model a seqlight.Ensemble of several members.")
         several = layers if isinstance(layers, bool) else [layers] if isinstance(layers, str) else list(layers)
         self.layers: list[str] | bool = several
         if self.layers:
             make_taps(self.model, self.layers, None)  # raises InputError for what is no module
         self.target, self.references, self.ops = as_target(target), references, additional_nonlinear_ops
-        self.hypothetical, self.keep = hypothetical, tuple(keep)
+        self.hypothetical, self.keep = hypothetical, require_kept(keep, self.model)
         self.batch_size = require_batch_size(batch_size)
         self._size: BatchSize | None = None  # how many pairs fit into memory, learned during a run
         self.policy, self.threshold = deltas, warning_threshold
@@ -195,20 +179,9 @@ class DeepLiftShapModule(L.LightningModule):
             self._size.warn_if_reduced(stacklevel=2)
             self._size = None
         if self._uncertain:
-            warnings.warn(
-                f"{len(self._uncertain)} sequences are not known to a tolerance of {self.tolerance} after {self.n} "
-                f"references: at worst the standard error is {max(self._uncertain):.2g} of the attribution; raise "
-                "max_shuffles or tolerance.",
-                ReferencesWarning,
-                stacklevel=2,
-            )
+            warn_of_uncertain(len(self._uncertain), max(self._uncertain), self.tolerance, self.n, stacklevel=2)
         if self._unchanged:
-            warnings.warn(
-                f"{self._unchanged} sequences are equal to all of their references, so nothing in them is explained: a "
-                "shuffle cannot change them; pass references of another kind.",
-                ReferencesWarning,
-                stacklevel=2,
-            )
+            warn_of_unchanged(self._unchanged, stacklevel=2)
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> dict[str, Tensor]:
         """Return the results for a batch, on the CPU, as a dict."""
@@ -241,7 +214,9 @@ class DeepLiftShapModule(L.LightningModule):
         self._rows_checked = True
         self._uncertain += sampler.uncertain
         self._unchanged += drawn.unchanged
-        return self._arrays_to_keep(found, X)
+        # Padded to the largest possible number of references.
+        n = self.references.shape[1] if isinstance(self.references, Tensor) else self.n
+        return kept_arrays(found, X, n, self.keep, hypothetical=self.hypothetical, counts=self.auto)
 
     def method(self) -> dict[str, Any]:
         """Return a description of what this module computes, for the manifest of a run."""
@@ -275,22 +250,6 @@ class DeepLiftShapModule(L.LightningModule):
                 found = deltas[mine][..., :used], outputs[mine], baselines[mine][..., :used]
                 check.add(as_block(*(torch.from_numpy(np.array(one)) for one in found)))
         check.warn_if_incomplete()
-
-    def _arrays_to_keep(self, found: Explanation, X: Tensor) -> dict[str, Tensor]:
-        """Return the arrays to keep, padded to the largest possible number of references."""
-        kept = {name: getattr(found, name) for name in ("attributions", "outputs", "reference_outputs", "deltas")}
-        if self.hypothetical:
-            kept["hypothetical"] = found.hypothetical
-        if self.hypothetical or "sequences" in self.keep:
-            kept["sequences"] = X.to("cpu", torch.int8)
-        if self.auto:
-            kept["n_references"] = found.n_references
-        for name in self.keep:
-            fields = SPREAD if name == "spread" else () if name == "sequences" else (name,)
-            kept |= {one: getattr(found, one) for one in fields if getattr(found, one) is not None}
-        kept |= layer_arrays(found)
-        n = self.references.shape[1] if isinstance(self.references, Tensor) else self.n
-        return {name: pad_references(name, one, n) for name, one in kept.items()}
 
 
 def as_block(deltas: Tensor, outputs: Tensor, baselines: Tensor) -> Block:

@@ -5,26 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from seqlight.errors import InputError, ResultsError, kind_of
 from seqlight.files.atomic import sync_to_disk
 from seqlight.files.folder import as_folder
 from seqlight.lit.collectives import run_on_all_ranks
 from seqlight.lit.lightning_packages import OUR_PACKAGE, Callback, require_lightning
+from seqlight.lit.output_arrays import named_arrays
 from seqlight.lit.row_batches import RowBatch
 from seqlight.lit.sharded_data import ShardedDataModule
 from seqlight.lit.watchdog import STOP_NOTE, Watchdog
-from seqlight.prediction.host_copies import HostCopy
 from seqlight.results.file_lock import Lock
 from seqlight.results.fingerprints import fingerprint_model
 from seqlight.results.manifest import FORMAT, Manifest
@@ -255,42 +253,3 @@ def _sync(path: Path) -> None:
         # Some file systems report only now that they are full.
         path.unlink(missing_ok=True)
         raise
-
-
-def named_arrays(outputs: Any) -> Arrays:
-    """Return the tensors of an output as arrays, by name.
-
-    A single tensor is named "predictions"; those of a dict by its keys, of a named tuple by its fields, of a tuple or
-    list by number; nested names are joined by a dot. NumPy has no bfloat16, so that becomes float32.
-
-    Examples
-    --------
-    >>> import torch
-    >>> list(named_arrays(torch.zeros(2))), list(named_arrays((torch.zeros(2), {"a": torch.zeros(2)})))
-    (['predictions'], ['predictions.0', 'predictions.1.a'])
-    >>> list(named_arrays({"profile": torch.zeros(2), "counts": torch.zeros(2)}))
-    ['profile', 'counts']
-    """
-    named = _named_tensors(outputs, "")
-    arrived = zip(named, HostCopy(list(named.values())).wait(), strict=True)
-    return {key: (one.float() if one.dtype == torch.bfloat16 else one).numpy() for key, one in arrived}
-
-
-def _named_tensors(outputs: Any, name: str) -> dict[str, Tensor]:
-    """Return the tensors of an output by name."""
-    if outputs is None:
-        return {}
-    if isinstance(outputs, Tensor):
-        return {name or "predictions": outputs}
-    if isinstance(outputs, Mapping):
-        parts = [(f"{name}.{key}" if name else str(key), one) for key, one in outputs.items()]
-    elif isinstance(outputs, tuple) and hasattr(outputs, "_fields"):
-        parts = [(f"{name}.{key}" if name else key, getattr(outputs, key)) for key in outputs._fields]
-    elif isinstance(outputs, tuple | list):
-        parts = [(f"{name or 'predictions'}.{i}", one) for i, one in enumerate(outputs)]
-    else:
-        raise InputError(
-            f"the model's output holds {kind_of(outputs)}: expected tensors in tuples, lists or dicts; use `func` to "
-            "choose."
-        )
-    return {key: one for part, inner in parts for key, one in _named_tensors(inner, part).items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning.pytorch as L
 import numpy as np
@@ -21,6 +21,8 @@ from seqlight.results.row_names import RowNames, as_row_names
 from seqlight.sequence.alphabets import Alphabet, as_alphabet
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.loci import Loci, as_loci
+
+T = TypeVar("T")
 
 # At least so many shards, so that a crash costs little, and so many for each process, so that all end together; but at
 # most so many rows in each, unless a batch is larger.
@@ -127,13 +129,13 @@ class ShardedDataModule(L.LightningDataModule):
     @property
     def loci(self) -> Loci | None:
         """The positions of the rows in a genome, or None if the data has none."""
-        loci = _loci_of(self.rows.data)
+        loci = _row_attribute(self.rows.data, "loci", _select_loci)
         return None if loci is None else as_loci(loci, n=len(self))
 
     @property
     def row_names(self) -> RowNames | None:
         """What the rows are called, and written in, or None if the data has no names for them."""
-        names = _row_names_of(self.rows.data)
+        names = _row_attribute(self.rows.data, "row_names", _select_names)
         return None if names is None else RowNames(as_row_names(names, len(self)), self.letters)
 
     @property
@@ -225,24 +227,24 @@ class ShardedDataModule(L.LightningDataModule):
         )
 
 
-def _loci_of(data: Any) -> Loci | None:
-    """Return the positions of the rows in a genome, also of a Subset of a Dataset that has them."""
-    loci: Loci | None = getattr(data, "loci", None)
-    if loci is not None or not isinstance(data, Subset):
-        return loci
+def _row_attribute(data: Any, name: str, select: Callable[[Any, int, Sequence[int]], T]) -> T | None:
+    """Return an attribute with an entry for each row, also of a Subset of a data set that has it; None without it.
+
+    `select` takes it, the number of all rows, and those of a Subset.
+    """
+    found: T | None = getattr(data, name, None)
+    if found is not None or not isinstance(data, Subset):
+        return found
     whole: Any = data.dataset
-    found, some = _loci_of(whole), np.asarray(data.indices, dtype=np.int64)
-    return None if found is None else Loci(*(one[some] for one in as_loci(found, n=len(whole))))
+    of_all = _row_attribute(whole, name, select)
+    return None if of_all is None else select(of_all, len(whole), data.indices)
 
 
-def _row_names_of(data: Any) -> Sequence[str] | None:
-    """Return what the rows are called, also of a Subset of a Dataset that says so."""
-    names: Sequence[str] | None = getattr(data, "row_names", None)
-    if names is not None or not isinstance(data, Subset):
-        return names
-    whole: Any = data.dataset
-    found = _row_names_of(whole)
-    if found is None:
-        return None
-    every = as_row_names(found, len(whole))
-    return [every[i] for i in data.indices]
+def _select_loci(loci: Any, rows: int, indices: Sequence[int]) -> Loci:
+    some = np.asarray(indices, dtype=np.int64)
+    return Loci(*(one[some] for one in as_loci(loci, n=rows)))
+
+
+def _select_names(names: Any, rows: int, indices: Sequence[int]) -> Sequence[str]:
+    every = as_row_names(names, rows)
+    return [every[i] for i in indices]
