@@ -78,7 +78,7 @@ def fit(toy, module, callbacks):
 
 
 @pytest.mark.reliability(
-    "models that take something else than one-hot rows",
+    "models that take inputs other than one-hot rows",
     "a fifth or sixth channel, (rows, positions, 4), a dict, a tuple with a control track: `inputs=`",
     "the attributions of a wrapper by hand, of the letters of the probe",
 )

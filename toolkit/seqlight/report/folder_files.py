@@ -125,10 +125,10 @@ def _find_fault(seqlets: pd.DataFrame, rows: int) -> str:
         if name not in seqlets:
             return f"has no column {name}"
         if not pd.api.types.is_integer_dtype(seqlets[name]) and len(seqlets):
-            return f"has something else than whole numbers as {name}"
+            return f"has values of {name} that are not whole numbers"
     for name in ("attribution", "p-value"):
         if name in seqlets and not pd.api.types.is_numeric_dtype(seqlets[name]) and len(seqlets):
-            return f"has something else than numbers as {name}"
+            return f"has values of {name} that are not numbers"
     if (seqlets["start"] >= seqlets["end"]).any():
         return "has seqlets that end where they begin, or before"
     if len(seqlets) and not 0 <= seqlets["example_idx"].min() <= seqlets["example_idx"].max() < rows:
@@ -138,15 +138,18 @@ def _find_fault(seqlets: pd.DataFrame, rows: int) -> str:
 
 def list_files(folder: Path, page: Path) -> list[tuple[Path, str]]:
     """Return the files of a folder of results and what each is for, without shards and the page itself."""
-    found = []
-    for path in sorted(one for pattern in FILES for one in folder.glob(pattern)):
-        if (
-            path.name.startswith(HIDDEN)
-            or path.name.endswith(UNFINISHED)
-            or path == page
-            or (path.is_dir() and path.suffix != ".zarr")
-        ):
-            continue
-        name = OF_TARGET.sub("", path.name)
-        found.append((path, next((what for end, what in KINDS.items() if name.endswith(end)), "")))
-    return found[:MOST_FILES]
+    every = sorted(one for pattern in FILES for one in folder.glob(pattern))
+    return [(path, _purpose(path)) for path in every if path != page and _is_listed(path)][:MOST_FILES]
+
+
+def _is_listed(path: Path) -> bool:
+    """Return whether a file, or a folder that stands for one, is for the reader of a page."""
+    if path.name.startswith(HIDDEN) or path.name.endswith(UNFINISHED):
+        return False
+    return path.suffix == ".zarr" or not path.is_dir()
+
+
+def _purpose(path: Path) -> str:
+    """Return what a file is for, by its name; "" if that is not known."""
+    name = OF_TARGET.sub("", path.name)
+    return next((what for end, what in KINDS.items() if name.endswith(end)), "")

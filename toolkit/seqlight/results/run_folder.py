@@ -139,18 +139,15 @@ def prepare_folder(
         _remove_partial_files(folder)
         update_loci(folder, loci, earlier or manifest)
         update_row_names(folder, row_names, earlier or manifest)
-        labelled = None if earlier is None else _labelled(earlier, manifest)
-        if labelled is not None and labelled != earlier:
-            earlier = labelled
-            write_manifest(folder, earlier)
-        if earlier is None:
-            write_manifest(folder, manifest)
-    return earlier or manifest, _missing_shards(folder, earlier or manifest, made)
+        kept = manifest if earlier is None else _with_labels(earlier, manifest)
+        if kept != earlier:
+            write_manifest(folder, kept)
+    return kept, _missing_shards(folder, kept, made)
 
 
-def _labelled(earlier: Manifest, mine: Manifest) -> Manifest:
-    """Return the manifest of an earlier start with what is known of its data by now."""
-    alphabet, sizes = mine.alphabet or earlier.alphabet, mine.chrom_sizes or earlier.chrom_sizes
+def _with_labels(earlier: Manifest, manifest: Manifest) -> Manifest:
+    """Return the manifest of an earlier start, with what `manifest` knows of its data by now."""
+    alphabet, sizes = manifest.alphabet or earlier.alphabet, manifest.chrom_sizes or earlier.chrom_sizes
     return replace(earlier, alphabet=alphabet, chrom_sizes=sizes)
 
 

@@ -44,7 +44,7 @@ class CellSuite:
 
 @dataclass(frozen=True)
 class TableSuite:
-    """A study of something else than attributions, which returns tables.
+    """A study of anything but attributions, which returns tables.
 
     Attributes
     ----------
