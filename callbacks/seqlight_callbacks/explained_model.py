@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from seqlight.errors import InputError, kind_of
 from seqlight.lit.lightning_packages import lightning_classes
 from seqlight.prediction.model_wrapper import ModelWrapper
+from seqlight.targets.heads import select_head
 
 
 def select_model(
@@ -136,25 +137,9 @@ class HeadSelector(ModelWrapper):
         super().__init__(model)
         self.head = head
 
-    def forward(self, X: Tensor) -> Any:
+    def forward(self, X: Tensor) -> Tensor:
         """Return that output for inputs of shape (rows, letters, positions)."""
-        outputs = self.model(X)
-        if isinstance(self.head, str) and not isinstance(outputs, dict) and hasattr(outputs, self.head):
-            return getattr(outputs, self.head)
-        try:
-            if isinstance(outputs, Tensor):
-                raise TypeError
-            return outputs[self.head]
-        except (KeyError, IndexError, TypeError):
-            raise InputError(f"the model has no head {self.head!r}: it returns {_describe_outputs(outputs)}.") from None
-
-
-def _describe_outputs(outputs: Any) -> str:
-    if isinstance(outputs, dict):
-        return f"a dict with the keys {', '.join(map(repr, outputs))}"
-    if isinstance(outputs, tuple | list):
-        return f"{kind_of(outputs)} of {len(outputs)}"
-    return f"{kind_of(outputs)}, which has no heads"
+        return select_head(self.model(X), self.head)
 
 
 def _submodule(pl_module: L.LightningModule, name: str) -> nn.Module:

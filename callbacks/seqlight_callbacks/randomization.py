@@ -8,7 +8,6 @@ from pathlib import Path
 import lightning.pytorch as L
 
 from seqlight.errors import RandomizationWarning
-from seqlight.files.atomic import atomic_write
 from seqlight.files.paths import as_path
 from seqlight.lit.collectives import run_on_all_ranks
 from seqlight.prediction.model_wrapper import unwrap_model
@@ -20,6 +19,7 @@ from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.failures import prefix_errors, run_or_warn
 from seqlight_callbacks.recorder import Log, RecordListener
 from seqlight_callbacks.records import AttributionRecord
+from seqlight_callbacks.tables import write_table
 from seqlight_callbacks.trainer_state import epochs_trained, is_dry_run, steps_trained
 
 
@@ -138,6 +138,4 @@ class RandomizationCallback(RecordListener):
         for logger in trainer.loggers:
             logger.log_metrics(numbers, step=steps_trained(trainer))
         if self.table_path is not None:
-            self.table_path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self.table_path) as partial:
-                result.table.to_csv(partial, index=False)
+            write_table(result.table, self.table_path)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.files.atomic import atomic_write
+from seqlight_callbacks.tables import write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,12 +118,10 @@ def save_record(record: AttributionRecord, path: Path) -> None:
 def save_ledger(record: AttributionRecord, path: Path) -> None:
     """Write the ledger of a record as CSV, atomically, with its epoch and step in the first columns."""
     assert record.ledger is not None
-    path.parent.mkdir(parents=True, exist_ok=True)
     table = record.ledger.copy()
     table.insert(0, "step", record.step)
     table.insert(0, "epoch", record.epoch)
-    with atomic_write(path) as partial:
-        table.to_csv(partial, index=False)
+    write_table(table, path)
 
 
 def load_record(path: Path) -> AttributionRecord:

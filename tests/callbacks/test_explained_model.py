@@ -59,10 +59,11 @@ def test_without_either_it_is_the_module_itself():
 @pytest.mark.parametrize(
     ("kind", "head", "message"),
     [
-        ("dict", "count", "the model has no head 'count': it returns a dict with the keys 'profile', 'counts'"),
-        ("tuple", 2, "the model has no head 2: it returns a tuple of 2"),
-        ("tuple", "counts", "the model has no head 'counts': it returns a tuple of 2"),
-        ("tensor", 0, "the model has no head 0: it returns a Tensor, which has no heads"),
+        ("dict", "count", "head is 'count', and the model returns a dict of 'profile', 'counts'"),
+        ("tuple", 2, "head is 2, and the model returns a tuple of 2"),
+        ("tuple", "counts", "head is 'counts', and the model returns a tuple of 2"),
+        ("tuple", "count", "head is 'count', and the model returns a tuple of 2"),  # a method of tuples
+        ("tensor", 0, "head is 0, and the model returns one tensor of shape"),
     ],
 )
 def test_no_such_head(kind, head, message):

@@ -165,7 +165,7 @@ WRONG = {
     ),
     "target": (Module(""), {"target": 3}, ["(2, 4, 20)", "target is 3 and the model has 1 output"]),
     "function": (Module(""), {"target": fails}, ["no attribute 'nothing'", "or look into `target`, fails."]),
-    "head": (Module(""), {"head": "counts"}, ["no head 'counts'"]),
+    "head": (Module(""), {"head": "counts"}, ["head is 'counts', and the model returns one tensor of shape"]),
     "rows": (
         Module(""),
         {"inputs": lambda X: X[:1]},

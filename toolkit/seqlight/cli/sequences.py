@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 # A compressed genome of at most so many bytes is unpacked into memory; one of a mammal has about 2**30.
 MOST_UNPACKED = 2**26
@@ -206,7 +206,7 @@ def _warn(sentence: str) -> None:
     warnings.warn(sentence, SeqlightWarning, stacklevel=4)
 
 
-def _refuse(sentence: str) -> Any:
+def _refuse(sentence: str) -> NoReturn:
     from seqlight.errors import InputError
 
     raise InputError(sentence)
