@@ -12,7 +12,7 @@ from seqlight.errors import InputError
 from seqlight.studies import Study
 from seqlight.studies.selected_output import select_output, select_target, what_is_read
 from seqlight.targets import Column, Contrast, Counts, Profile
-from study_implementations import Net
+from study_implementations import Net, key_of_case
 
 
 class Heads(nn.Module):
@@ -97,7 +97,7 @@ def test_a_study_tells_outputs_and_targets_apart():
 
     def key(options):
         study = Study({"model": TwoHeads()}, X, implementations=["seqlight"], **options)
-        return study._describe_case(study.cases["model"])["key"]
+        return key_of_case(study, "model")
 
     keys = [key(one) for one in chosen]
     assert len(set(keys)) == 4

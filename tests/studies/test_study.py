@@ -20,7 +20,7 @@ from seqlight.studies import Case, Study, open_study
 from seqlight.studies.cell import COLUMNS
 from seqlight.studies.folder import StudyFolder
 from seqlight.studies.provenance import command_line
-from study_implementations import ABSENT, EXACT, PEER, Net, by_position, half, make
+from study_implementations import ABSENT, EXACT, PEER, Net, by_position, half, key_of_case, make
 from study_stand_in import StudyStandIn
 
 X = sl.random_one_hot((3, 4, 20), random_state=0)
@@ -214,7 +214,7 @@ def test_other_weights_seeds_and_targets_are_other_cells(tmp_path):
         ({"net": Net()}, {"references": X.float().mean(dim=0)[None, None].expand(3, 2, -1, -1)}),
     ]:
         one = study(models=models, dtypes=["float64"], **more)
-        keys.add(one._describe_case(one.cases["net"])["key"])
+        keys.add(key_of_case(one, "net"))
     assert len(keys) == 5
 
 
@@ -311,7 +311,6 @@ def test_a_model_that_cannot_be_sent_is_named(tmp_path):
 def test_what_is_not_exact_is_asked_in_one_dtype(tmp_path):
     approximate = make(half, complete=True, approximate=True)
     asked = study(EXACT, approximate, make(by_position), audit=False)
-    cases = asked._describe_case(asked.cases["net"])
     described = {one.name: {"complete": one.complete, "approximate": one.approximate} for one in asked.implementations}
-    cells = [(one["implementation"], one["dtype"]) for one in asked._cells_of("net", cases, described)]
+    cells = [(one.implementation, one.dtype) for one in asked._plan_cells("net", "key", described)]
     assert cells == [("exact", "float64"), ("exact", "float32"), ("half", "float32"), ("by_position", "float32")]

@@ -4,8 +4,8 @@
     `Study`: every implementation on every model, each in a process of its own
 ``results``
     `StudyResults`: the cells, their contributions, and what follows from them; read from the folder of a study
-``case``, ``cell``
-    what is asked of an implementation, and what came of it
+``case``, ``descriptions``, ``cell``
+    what is asked of an implementation, what identifies it, and what came of it
 ``agreement``
     the numbers: how far contributions add up, and how alike two implementations are
 ``report``

@@ -20,13 +20,11 @@ from seqlight.files.digests import digest
 from seqlight.files.folder import as_folder, require_writable
 from seqlight.notebook.markup import shown_safely
 from seqlight.prediction.progress import open_progress
-from seqlight.results.fingerprints import describe_argument
-from seqlight.results.identity.arrays import digest_of_array
-from seqlight.results.identity.description import Description
 from seqlight.results.identity.modules import uncompiled
 from seqlight.sequence.checks import require_count
 from seqlight.sequence.shuffles import dinucleotide_shuffle
 from seqlight.studies.case import Case, as_case
+from seqlight.studies.descriptions import describe_case, describe_implementation, describe_model
 from seqlight.studies.folder import FORMAT, StudyFolder
 from seqlight.studies.implementations.implementation import Implementation
 from seqlight.studies.implementations.registry import choose_implementations
@@ -34,7 +32,6 @@ from seqlight.studies.notebook_tables import describe_study, study_html
 from seqlight.studies.provenance import command_line, describe_machine
 from seqlight.studies.results import StudyResults
 from seqlight.studies.schedule import CellPlan, RunSettings, Schedule
-from seqlight.studies.selected_output import what_is_read
 from seqlight.studies.workers.parcel import to_bytes
 from seqlight.targets.contrast import SingleTarget
 
@@ -138,8 +135,7 @@ class Study:
     def run(self, out: str | os.PathLike[str], verbose: bool = True, retry: bool = False) -> StudyResults:
         """Compute the cells that `out` does not have yet, and return all of them.
 
-        A study that was interrupted, however, goes on where it stopped; another model, version or seed makes other
-        cells.
+        A study that was interrupted goes on where it stopped; another model, version or seed makes other cells.
 
         Parameters
         ----------
@@ -175,15 +171,14 @@ class Study:
         return study_html(self)
 
     def _run(self, files: StudyFolder, verbose: bool, retry: bool) -> None:
-        described = {one.name: _describe_implementation(one) for one in self.implementations}
+        described = {one.name: describe_implementation(one) for one in self.implementations}
         # Drawn once, so that the key is that of the references that are explained, whatever function draws them.
         drawn = {name: replace(case, references=self._references(case)) for name, case in self.cases.items()}
-        cases, cells = {}, []
+        cases, plans = {}, []
         for name, case in drawn.items():
-            cases[name] = self._describe_case(case)
-            cells += self._cells_of(name, cases[name], described)
-        files.write_settings(self._settings(cases, described, cells))
-        plans = [CellPlan(**one) for one in cells]
+            cases[name] = describe_case(case, self._references(case), self.random_state, self.threads)
+            plans += self._plan_cells(name, cases[name]["key"], described)
+        files.write_settings(self._settings(cases, described, plans))
         schedule = Schedule(files, self.implementations, plans, self._run_settings(retry))
         with schedule, open_progress(len(plans), "cells", "study", show=verbose) as bar:
             bar.update(schedule.done)
@@ -197,30 +192,10 @@ class Study:
             self.time_limit, self.memory_limit, self.threads, self.random_state, retry=retry, audit=self.audit
         )
 
-    def _describe_case(self, case: Case) -> dict[str, Any]:
-        """Return what identifies a case, and how large it is."""
-        model, references = uncompiled(case.make_model()), self._references(case)
-        facts = {
-            "model": _describe_model(model),
-            "X": digest_of_array(case.X),
-            "references": digest_of_array(references),
-            "args": [digest_of_array(one) for one in case.args],
-            "target": case.target,
-        }
-        return {
-            "key": digest(facts, self.random_state, version("torch"), self.threads),
-            **facts,
-            "class": f"{type(model).__module__}.{type(model).__qualname__}",
-            "rows": len(case.X),
-            "n_references": references.shape[1],
-            "positions": case.X.shape[2],
-            "motifs": case.motifs is not None,
-            "source": case.source,
-        }
-
-    def _cells_of(self, name: str, case: dict[str, Any], described: dict[str, Any]) -> list[dict[str, str]]:
+    def _plan_cells(self, name: str, key: str, described: Mapping[str, dict[str, Any]]) -> list[CellPlan]:
+        """Return the cells of the model `name`, whose case has that key."""
         return [
-            {"model": name, "implementation": one, "dtype": dtype, "key": digest(case["key"], one, facts, dtype)}
+            CellPlan(name, one, dtype, digest(key, one, facts, dtype))
             for dtype in self.dtypes
             for one, facts in described.items()
             if dtype in self._dtypes_for(facts)
@@ -232,7 +207,7 @@ class Study:
             return self.dtypes
         return ("float32",) if "float32" in self.dtypes else self.dtypes[:1]
 
-    def _settings(self, cases: dict[str, Any], described: dict[str, Any], cells: list[Any]) -> dict[str, Any]:
+    def _settings(self, cases: dict[str, Any], described: dict[str, Any], plans: list[CellPlan]) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "command": command_line(sys.argv),
@@ -243,7 +218,7 @@ class Study:
             "time_limit": self.time_limit,
             "cases": cases,
             "implementations": described,
-            "cells": cells,
+            "cells": [one._asdict() for one in plans],
         }
 
     def _references(self, case: Case) -> Tensor:
@@ -252,7 +227,7 @@ class Study:
     def _write_parcel(self, name: str, case: Case, described: dict[str, Any], files: StudyFolder) -> Path:
         """Write the case for the workers, and for whoever reads the study later; return the path of the former."""
         model, references = uncompiled(case.make_model()), self._references(case)
-        if not isinstance(case.model, nn.Module) and _describe_model(model) != described["model"]:
+        if not isinstance(case.model, nn.Module) and describe_model(model) != described["model"]:
             raise InputError(
                 f"the function of the case {name!r} makes another model each time: expected the same one; seed it, or "
                 "give the model itself."
@@ -268,28 +243,6 @@ class Study:
         }
         path.write_bytes(pickle.dumps(parcel))
         return path
-
-
-def _describe_model(model: nn.Module) -> dict[str, Any]:
-    """Return what identifies a model.
-
-    What cannot be described counts by its class: a user who changes such a thing has to name another folder.
-    """
-    found, read = Description(strict=False).describe_model(model), what_is_read(model)
-    return found | {"read": read} if read else found
-
-
-def _describe_implementation(one: Implementation) -> dict[str, Any]:
-    return {
-        "title": one.title,
-        "package": one.package,
-        "version": one.version,
-        "complete": one.complete,
-        "approximate": one.approximate,
-        "signed": one.signed,
-        "hypothetical": one.hypothetical,
-        "code": describe_argument(one.contributions, one.name),
-    }
 
 
 def _positive(value: float, name: str) -> float:
