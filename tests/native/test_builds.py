@@ -17,7 +17,7 @@ from seqlight.native.library import library
 
 TESTS = Path(__file__).parents[1]
 FILES = [
-    *("attention", "contributions", "convolution", "elementwise", "layer_norm"),
+    *("attention", "attention_derivatives", "contributions", "convolution", "elementwise", "layer_norm"),
     *("linear", "pooling", "smooth_activations", "softmax", "unbind"),
 ]
 COMPILER = shlex.split(os.environ.get("CC", "cc"))

@@ -75,9 +75,11 @@ _LAYOUTS: dict[str, str] = {
     "standardised_derivatives": "12P2q",
     # contributions.c
     "contribution_totals": "4P4q",
-    # attention.c
-    "attention_forward": "8P31q2d",
-    "attention_backward": "14P31q2d",
+    # attention.c and attention_derivatives.c
+    "attention_forward": "8P41q2d",
+    "attention_backward": "17P41q2d",
+    "attention_slopes": "8P41q2d",
+    "attention_derivatives": "23P41q2d21q",
     # convolution.c and linear.c
     "convolve_panels": "4P9q",
     "pack_weights": "2P7q",

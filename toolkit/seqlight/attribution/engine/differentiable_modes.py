@@ -32,6 +32,7 @@ from seqlight.attribution.engine.modes import is_gate, make_call, require_same_c
 from seqlight.attribution.engine.switches import Phase, Pullback, SwitchFunction, hold, observe, pullback_of, refusal
 from seqlight.attribution.rules import operation_names, recurrent
 from seqlight.attribution.rules.attention import Attention
+from seqlight.attribution.rules.attention_multiplier import has_loops
 from seqlight.attribution.rules.cells import Cell
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.linear_pullbacks import DIMENSIONS, linear_pullback
@@ -91,8 +92,8 @@ class DifferentiableMode(TorchFunctionMode):
         call = call.broadcast() if entry.broadcasts else call
         if in_place:  # what is written to would be lost
             call = replace(call, leaves=call._leaves_with(tuple(one.clone() for one in call.tensors)))
-        if isinstance(treatment, Attention):  # its rule is that of the products and the softmax that it consists of
-            treatment = _attend
+        if isinstance(treatment, Attention) and not has_loops(call):
+            treatment = _attend  # its rule is that of the products and the softmax that it consists of
         if isinstance(treatment, Cell):
             treatment = recurrent.cell_by_gates
         if entry.name in NETWORKS:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call, RuleFunction
 from seqlight.attribution.rules import pullbacks, recurrent_pullbacks, row_pullbacks
+from seqlight.attribution.rules.attention import Attention
+from seqlight.attribution.rules.attention_multiplier import AttentionFunction
 from seqlight.attribution.rules.constants import Hold
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.layer_norm import LayerNorm
@@ -80,6 +82,9 @@ def compute(rule: Any, call: Call) -> Any:
         return y
     if isinstance(rule, MaxPool) and (maxima := pooled_maxima(call)) is not None:
         return maxima
+    if isinstance(rule, Attention):
+        query, key, value, bias, scale = call.arguments()[0]
+        return AttentionFunction.apply(bias, scale, query, key, value)
     try:
         found = call(*call.tensors)
     except NotImplementedError:
@@ -114,6 +119,8 @@ def pullback_of(rule: Any, call: Call) -> Pullback:
             return lambda *of: row_pullbacks.select(rule, *of)
         case Softmax():
             return lambda *of: row_pullbacks.softmax(rule, *of)
+        case Attention():
+            return row_pullbacks.attention
         case LayerNorm():
             return row_pullbacks.layer_norm
         case Recurrence():

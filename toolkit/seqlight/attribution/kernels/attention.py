@@ -29,7 +29,7 @@ class Operands(NamedTuple):
 class Recording(NamedTuple):
     """What is recorded of the sequences: their operands, and what the backend that made it needs.
 
-    The compiled loops and plain PyTorch need contiguous operands, scores, weights, and float64 logsumexps of the
+    The compiled loops and plain PyTorch need operands, scores, weights, and float64 logsumexps of the
     scores; kernels in Triton need the bias, and of each row of scores the largest and the sum of exponentials.
     """
 
@@ -62,11 +62,15 @@ def observe(operands: Operands, settings: Settings) -> tuple[Tensor, Recording] 
     """Return the attention of the sequences, and what to record of them; or None."""
     if not suits(operands, settings.bias):
         return None
-    query, key, value = (one.contiguous() for one in operands)  # as attention_vjp takes them
-    shape = query.shape[:-1]
-    scores = query.new_empty((*shape, key.shape[-2]))
-    seen = Recording(query, key, value, scores, torch.empty_like(scores), query.new_empty(shape, dtype=torch.float64))
-    return _forward(Operands(query, key, value), settings, seen), seen
+    return record(Operands(*(one.contiguous() for one in operands)), settings)  # near to each other
+
+
+def record(operands: Operands, settings: Settings) -> tuple[Tensor, Recording]:
+    """Return the attention of operands that the loops take, and what to record of them."""
+    shape = operands.query.shape[:-1]
+    scores = operands.query.new_empty((*shape, operands.key.shape[-2]))
+    seen = Recording(*operands, scores, torch.empty_like(scores), scores.new_empty(shape, dtype=torch.float64))
+    return _forward(operands, settings, seen), seen
 
 
 def attend(operands: Operands, settings: Settings) -> tuple[Tensor, None] | None:
@@ -75,7 +79,7 @@ def attend(operands: Operands, settings: Settings) -> tuple[Tensor, None] | None
 
 
 def attention_vjp(
-    grad: Tensor, seen: Recording, operands: Operands, sums: None, settings: Settings, nearness: float
+    grad: Tensor, seen: Recording, operands: Operands, sums: Recording | None, settings: Settings, nearness: float
 ) -> Operands:
     """Return the gradients at query, key and value of the references, for `grad`, that at their attention.
 
@@ -86,20 +90,23 @@ def attention_vjp(
         What :func:`observe` returned for the sequences.
     operands : Operands
         Those of the references.
-    sums : None
-        What :func:`attend` returned beside their attention.
+    sums : Recording, optional
+        What :func:`attend` or :func:`record` returned beside their attention.
     settings : Settings
         Those that it was called with.
     nearness : float
         The square of the step at which the quotient and the mean of two softmaxes count the same.
     """
     require_pairs(seen, operands)
-    mine, g, bias = Operands(*map(heads, operands)), heads(grad), _bias_of_heads(settings.bias, operands)
-    found = empty_gradients(operands)
-    at = Operands(*(one if one.ndim == 4 else one.view(-1, *of.shape[1:]) for one, of in zip(found, mine, strict=True)))
-    numbers = *_sizes(mine, g, bias, at, head_pairs(seen.query, operands.query)), settings.scale, nearness
+    mine, mates = (Operands(*map(heads, one)) for one in (operands, seen[:3]))
+    g, bias, found = heads(grad), bias_of_heads(settings.bias, operands), empty_gradients(operands)
+    pairs = head_pairs(seen.query, operands.query)
+    numbers = *sizes(mine, g, bias, Operands(*map(heads, found)), mates, pairs), settings.scale, nearness
     count = operands.query.shape[:-2].numel()
-    run("attention_backward", (g, *mine, bias, *seen[:6], *found), numbers, count, _count_scores(operands))
+    own = (None, None, None) if sums is None else sums[3:6]
+    run(
+        "attention_backward", (g, *mine, bias, *mates, *seen[3:6], *own, *found), numbers, count, count_scores(operands)
+    )
     return found
 
 
@@ -116,10 +123,10 @@ def empty_output(operands: Operands) -> Tensor:
 def _forward(operands: Operands, settings: Settings, seen: Recording | None) -> Tensor:
     out = empty_output(operands)
     y = heads(out)
-    mine, bias = Operands(*map(heads, operands)), _bias_of_heads(settings.bias, operands)
-    numbers = *_sizes(mine, y, bias, None, (1, 1)), settings.scale, 0
+    mine, bias = Operands(*map(heads, operands)), bias_of_heads(settings.bias, operands)
+    numbers = *sizes(mine, y, bias), settings.scale, 0
     kept = (None, None, None) if seen is None else (seen.scores, seen.weights, seen.sums)
-    run("attention_forward", (*mine, bias, y, *kept), numbers, out.shape[:-2].numel(), _count_scores(operands))
+    run("attention_forward", (*mine, bias, y, *kept), numbers, out.shape[:-2].numel(), count_scores(operands))
     return out
 
 
@@ -140,7 +147,7 @@ def empty_gradients(operands: Operands) -> Operands:
     return Operands(*(whole.as_strided(first.shape, first.stride(), i * step) for i in range(3)))
 
 
-def _count_scores(operands: Operands) -> int:
+def count_scores(operands: Operands) -> int:
     """Return how many scores there are."""
     return operands.query.shape[:-1].numel() * operands.key.shape[-2]
 
@@ -154,7 +161,7 @@ def heads(one: Tensor) -> Tensor:
     return one if one.ndim == 4 else one.contiguous().flatten(0, -4)
 
 
-def _bias_of_heads(bias: Tensor | None, operands: Operands) -> Tensor | None:
+def bias_of_heads(bias: Tensor | None, operands: Operands) -> Tensor | None:
     """Return the bias for each head."""
     if bias is None:
         return None
@@ -184,12 +191,19 @@ def head_pairs(recorded: Tensor, reference: Tensor) -> tuple[int, int]:
     return math.prod(recorded.shape[dimension:-2]), n
 
 
-def _sizes(
-    operands: Operands, y: Tensor, bias: Tensor | None, gradients: Operands | None, pairs: tuple[int, int]
+def sizes(
+    operands: Operands,
+    y: Tensor,
+    bias: Tensor | None = None,
+    gradients: Operands | None = None,
+    mates: Operands | None = None,
+    pairs: tuple[int, int] = (1, 1),
 ) -> list[int]:
-    """Return the sizes and strides that attention.c asks for, in its order."""
+    """Return the sizes and strides that attention.h asks for, in its order; `mates` are operands of the sequences."""
     q, k, v = operands
-    laid = q, k, v, y, bias, *(gradients or (None, None, None))
+    none = None, None, None
+    laid = q, k, v, y, bias, *(gradients or none), *(mates or none)
     strides = [(0, 0, 0) if one is None else one.stride()[:3] for one in laid]
     flat = [number for each in strides for number in each]
-    return [q.shape[1], q.shape[2], k.shape[2], q.shape[3], v.shape[3], *flat, *pairs]
+    others = q if mates is None else mates.query
+    return [q.shape[1], others.shape[1], q.shape[2], k.shape[2], q.shape[3], v.shape[3], *flat, *pairs]

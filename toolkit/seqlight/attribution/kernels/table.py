@@ -20,6 +20,7 @@ import torch
 
 from seqlight.attribution.kernels import (
     attention,
+    attention_derivatives,
     contributions,
     convolution,
     elementwise,
@@ -114,6 +115,9 @@ LOOPS = (
     Kernel("attention.observe", attention.observe, "cpu", SINGLE, vectorised),
     Kernel("attention.attend", attention.attend, "cpu", SINGLE, vectorised),
     Kernel("attention.attention_vjp", attention.attention_vjp, "cpu", SINGLE, vectorised),
+    Kernel("attention.record", attention.record, "cpu", SINGLE, vectorised),
+    Kernel("attention.attention_slopes", attention_derivatives.attention_slopes, "cpu", SINGLE, vectorised),
+    Kernel("attention.attention_derivatives", attention_derivatives.attention_derivatives, "cpu", SINGLE, vectorised),
 )
 TRITON = (
     *in_triton("elementwise.relu_vjp", REAL),

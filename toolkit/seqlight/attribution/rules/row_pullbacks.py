@@ -1,4 +1,4 @@
-"""What goes back through an operation on rows, as a differentiable function: maxima, softmax, layer norm.
+"""What goes back through an operation on rows, as a differentiable function: maxima, softmax, attention, layer norm.
 
 As in ``pullbacks.py``: the multipliers of ``pooling.py``, ``order_statistics.py``, ``softmax.py`` and ``layer_norm.py``
 in formulas that autograd can differentiate. Which position gets the credit of a maximum is a choice, not a number:
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.kernels.table import kernel_for
+from seqlight.attribution.rules.attention_multiplier import AttentionMultiplierFunction, recording_of
 from seqlight.attribution.rules.elementwise import smallest_step
 from seqlight.attribution.rules.first_maxima import tie_of
 from seqlight.attribution.rules.layer_norm_multiplier import LayerNormMultiplierFunction
@@ -80,3 +81,11 @@ def layer_norm(sequence: Observed, reference: Observed, grads: Sequence[Tensor])
     (_, weight, _, eps), _ = reference.call.arguments()
     (x1,), (x0,) = sequence.operands, reference.operands
     return [LayerNormMultiplierFunction.apply(eps, weight, grads[0], repeat_like(x1, x0), x0)]
+
+
+def attention(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradients at query, key and value of attention, by the loops."""
+    (bias1, scale), (bias0, _) = (one.call.arguments()[0][3:] for one in (sequence, reference))
+    seen, own = (recording_of(one.call, one.results[0]) for one in (sequence, reference))
+    of = grads[0], *sequence.operands, *reference.operands
+    return list(AttentionMultiplierFunction.apply((bias1, bias0), scale, seen, own, *of))
