@@ -250,3 +250,15 @@ def test_without_loops_there_is_no_kernel(monkeypatch):
     kernel_for.cache_clear()
     assert kernel_for("attention.attend", "cpu", torch.float32) is None
     kernel_for.cache_clear()
+
+
+@needs_wide_registers
+def test_weights_too_small_for_normal_numbers_are_0():
+    q, k, v = (
+        torch.ones(1, 1, 4, 1),
+        torch.tensor([0.0, -80.0, -95.0, -torch.inf]).view(1, 1, 4, 1),
+        torch.ones(1, 1, 4, 1),
+    )
+    _, seen = kernel.record(Operands(q, k, v), Settings(None, 1.0))
+    assert seen.weights[0, 0, 0].tolist() == [1, pytest.approx(1.8e-35, rel=0.01), 0, 0]
+    torch.testing.assert_close(seen.sums, torch.zeros(1, 1, 4, dtype=torch.float64))

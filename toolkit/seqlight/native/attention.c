@@ -4,7 +4,6 @@
    Whatever has the size of queries times keys stays in the cache: for the references none of it is kept, and the gradients
    compute it again. Of the sequences, scores, weights and logsumexps are recorded. Heads of the references are paired with
    those of the sequences as in pairs.h. Each number is summed in one order, whatever head or thread it is in. */
-#include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -41,7 +41,10 @@ static inline double exponentials(const float *scores, float *e, int64_t n, floa
     for (int64_t j = 0; j < n; j += LANES) most = larger(most, load_first(scores + j, n - j, -INFINITY));
     *largest = largest_of(most);
     for (int64_t j = 0; j < n; j += LANES) {
-        Lanes one = exponential(load_first(scores + j, n - j, -INFINITY) - *largest);
+        /* What would be denormal is 0: to be made and to be met it takes a hundred times as long. */
+        Lanes x = load_first(scores + j, n - j, -INFINITY) - *largest;
+        Mask none = less(x, every(-87));
+        Lanes one = choose(none, zeros(), exponential(choose(none, zeros(), x)));
         sum += one;
         store_first(e + j, n - j, one);
     }

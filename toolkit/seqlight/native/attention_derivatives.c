@@ -2,7 +2,6 @@
    at a time: what a loss needs that holds attributions.
 
    Scores and weights of both are recorded. Whatever else has the size of queries times keys stays in the cache. */
-#include <float.h>
 #include <math.h>
 #include <stdint.h>
 
@@ -63,94 +62,99 @@ int attention_slopes(const AttentionSlopes *mine, int64_t first, int64_t last)
     return 0;
 }
 
-/* The derivative of d / (1 - exp(-d)), for whole vectors: near 0 its power series. */
+/* The derivative of log(d / (1 - exp(-d))), which is that of log(d / (exp(d) - 1)) plus 1; near 0 its power series. */
 static void bend(const Rises *up, float *found)
 {
-    const float of[] = {1.f / 5040, -1.f / 180, 1.f / 6};
+    const float of[] = {-1.f / 30240, 1.f / 720, -1.f / 12};
     for (int64_t i = 0; i < BLOCK; i += LANES) {
-        Lanes d = load(up->rise + i), square = d * d, small = every(-1.f / 151200);
+        Lanes d = load(up->rise + i), square = d * d, small = every(1.f / 1209600);
         UNROLLED for (int k = 0; k < 3; k++) small = fmadd(small, square, every(of[k]));
         Mask near = less(magnitude(d), every(1));
-        Lanes far = load(up->above + i) * (1 - load(up->below + i)) / choose(near, every(1), d);
+        Lanes far = (1 - load(up->below + i)) / choose(near, every(1), d);
         store(found + i, choose(near, fmadd(d, small, every(.5f)), far));
     }
 }
 
-/* A row of the softmax between both products, with what stands in it for the scores, of which a and p are recorded: the
-   gradients `to` at the weights, `back` at `to`, and `half` at the mean of both weights. */
+/* A row of the softmax between both products. Of the sequence its scores and weights are recorded; of the reference they are
+   overwritten, and so are `to`, the gradient at the weights, `back`, that at `to`, and `half`, that at the mean of both weights.
+   Rows end with a whole vector, but for those of the sequence, and are 0 there. */
 typedef struct {
     const float *a1, *p1;
     float *a0, *p0, *to, *back, *half, *at_1;
-    float rise, above, below, bend, near;
+    float rise, above, below, bend, nearness;
 } Row;
 
-/* Numbers of a row that are met again: the secant of softmax and the weights of logsumexp, the reciprocals of their steps,
-   which are 0 in the last two where a tangent stands in for a secant, and sums of derivatives. */
+/* Numbers of a row that are met twice: its secants and weights of logsumexp, which are the logarithmic means of two numbers
+   each, and their derivatives with respect to the logarithms of these. */
 typedef struct {
-    float *secant, *weight, *by_shift, *by_step, *off_shift, *off_step, *along;
-} Bench;
+    float *secant, *secant_1, *secant_0, *weight, *weight_1, *weight_0;
+} Means;
 
-/* Secants as in attention.c; returns the sums of those times the gradients. */
-static void meet_row(const Row *of, const Bench *at, int64_t n, float *all, float *mean)
+/* Write the logarithmic mean of a and b, whose logarithms differ by `step`, and its derivatives: see logarithmic_mean.py. These
+   are (a - mean) / step and (mean - b) / step, or the series of a (step - 1 + exp(-step)) / step^2 and the like. */
+INLINE Lanes derive_mean(Lanes a, Lanes b, Lanes step, Lanes mean, float *at_a, float *at_b)
 {
-    Lanes one = every(1), limit = every(of->near), allowed = every(16 * FLT_EPSILON), sum = zeros(), other = zeros();
+    const float even_of[] = {1.f / 40320, 1.f / 720, 1.f / 24, 1.f / 2}, odd_of[] = {1.f / 362880, 1.f / 5040, 1.f / 120, 1.f / 6};
+    Mask near = less(magnitude(step), every(.5f));
+    Lanes square = step * step, even = every(even_of[0]), odd = every(odd_of[0]), by = 1 / choose(near, every(1), step);
+    UNROLLED for (int k = 1; k < 4; k++) even = fmadd(even, square, every(even_of[k])), odd = fmadd(odd, square, every(odd_of[k]));
+    odd *= step;
+    store(at_a, choose(near, a * (even - odd), (a - mean) * by));
+    store(at_b, choose(near, b * (even + odd), (mean - b) * by));
+    return mean;
+}
+
+/* Meet the secants and weights of a row; returns the sums of those times the gradients. */
+static void meet_row(const Row *of, const Means *at, int64_t n, float *all, float *mean)
+{
+    Lanes end = every(INFINITY), flat = every(of->nearness), sum = zeros(), other = zeros();
     for (int64_t j = 0; j < n; j += LANES) {
         int64_t room = n - j;
-        Lanes to = load_first(of->p1 + j, room, 0), from = load_first(of->p0 + j, room, 0);
-        Lanes dx = load_first(of->a1 + j, room, 0) - load_first(of->a0 + j, room, 0), dz = dx - of->rise;
-        Lanes taken = of->above * to, dw = taken - of->below * from, dp = to - from;
-        Lanes step = choose(less(magnitude(dw - taken * dx), taken * allowed), zeros(), magnitude(dx));
-        Lanes shift = choose(less(magnitude(dp - to * dz), to * allowed), zeros(), magnitude(dz));
-        Mask far = at_least(step, limit), off = at_least(shift, limit);
-        dx = choose(far, dx, one), dz = choose(off, dz, one);
-        Mask ends = less(magnitude(dx * dz), every(INFINITY));
-        Lanes over = only(ends, one / (dx * dz));
-        Lanes by_step = only(ends, dz) * over, by_shift = only(ends, dx) * over;
-        Lanes secant = choose(off, dp, to) * by_shift, weight = choose(far, dw, taken) * by_step;
-        sum += secant * load_first(of->to + j, room, 0); /* 0 outside, as the gradients are */
-        other += weight * load_first(of->back + j, room, 0);
-        store_first(at->secant + j, room, secant);
-        store_first(at->weight + j, room, weight);
-        store_first(at->by_shift + j, room, by_shift);
-        store_first(at->by_step + j, room, by_step);
-        store_first(at->off_shift + j, room, only(off, by_shift));
-        store_first(at->off_step + j, room, only(far, by_step));
+        Lanes to = load_first(of->p1 + j, room, 0), from = load(of->p0 + j);
+        Lanes dx = load_first(of->a1 + j, room, 0) - load(of->a0 + j), dz = dx - of->rise;
+        /* As in attention.c; where scores are infinite, all is 0. */
+        Mask ends = less(fmadd(dx, dx, flat) * fmadd(dz, dz, flat), end);
+        dx = only(ends, dx), dz = only(ends, dz), to = only(ends, to), from = only(ends, from);
+        Lanes up = of->above * to, down = of->below * from;
+        Lanes wide = fmadd(dx, dx, flat), steep = fmadd(dz, dz, flat), over = 1 / (wide * steep);
+        Lanes weight = fmadd(up - down, dx, (up + down) * (of->nearness / 2)) * steep * over;
+        Lanes secant = fmadd(to - from, dz, (to + from) * (of->nearness / 2)) * wide * over;
+        sum += secant * load(of->to + j);
+        other += weight * load(of->back + j);
+        store(at->weight + j, derive_mean(up, down, dx, weight, at->weight_1 + j, at->weight_0 + j));
+        store(at->secant + j, derive_mean(to, from, dz, secant, at->secant_1 + j, at->secant_0 + j));
     }
     *all = (float)total(sum), *mean = (float)total(other);
 }
 
-/* The gradient at `to` replaces `back`, and that at the scores, which is what `to` becomes, replaces `to`. The gradients at
-   the scores of the sequences go to at_1, those of the references replace a0, and the mean of both weights p0. */
-static void derive_row(const Row *of, const Bench *at, int64_t n)
+/* The gradient at `to` replaces `back`, that at the scores, which is what `to` becomes, replaces `to`, and the mean of both
+   weights replaces p0. The gradients at the scores go to at_1 and a0. */
+static void derive_row(const Row *of, const Means *at, int64_t n)
 {
     float all, mean;
     meet_row(of, at, n, &all, &mean);
-    Lanes fall = zeros(), rise_1 = zeros(), rise_0 = zeros(), sum_1 = zeros(), sum_0 = zeros();
+    Lanes sum_1 = zeros(), sum_0 = zeros(), sum_d = zeros();
     for (int64_t j = 0; j < n; j += LANES) {
-        int64_t room = n - j;
-        Lanes to = load_first(of->to + j, room, 0), back = load_first(of->back + j, room, 0), half = load_first(of->half + j, room, 0);
-        Lanes p1 = load_first(of->p1 + j, room, 0), p0 = load_first(of->p0 + j, room, 0);
-        Lanes secant = load_first(at->secant + j, room, 0), weight = load_first(at->weight + j, room, 0);
-        Lanes up = back - mean, bent = up * to, less_of = -all * back;
-        /* At the weights: as they are in the secant of softmax, and in the weights of logsumexp. */
-        Lanes s1 = bent * load_first(at->by_shift + j, room, 0), s0 = bent * load_first(at->off_shift + j, room, 0);
-        Lanes w1 = less_of * load_first(at->by_step + j, room, 0), w0 = less_of * load_first(at->off_step + j, room, 0);
-        Lanes c1 = s1 + w1 * of->above + half * .5f, c0 = half * .5f - s0 - w0 * of->below;
-        fall += s0 * secant, rise_1 += w1 * p1, rise_0 += w0 * p0, sum_1 += c1 * p1, sum_0 += c0 * p0;
-        store_first(of->back + j, room, up * secant);
-        store_first(of->to + j, room, to * secant - weight * all);
-        store_first(at->along + j, room, s0 * secant + w0 * weight);
-        store_first(of->at_1 + j, room, c1);
-        store_first(of->half + j, room, c0);
+        Lanes to = load(of->to + j), back = load(of->back + j), half = load(of->half + j) * .5f;
+        Lanes p1 = load_first(of->p1 + j, n - j, 0), p0 = load(of->p0 + j), secant = load(at->secant + j);
+        Lanes up = back - mean, by_secant = up * to, by_weight = back * -all;
+        Lanes weight_1 = by_weight * load(at->weight_1 + j), weight_0 = by_weight * load(at->weight_0 + j);
+        /* At the logarithms of weights. */
+        Lanes at_1 = fmadd(by_secant, load(at->secant_1 + j), fmadd(half, p1, weight_1));
+        Lanes at_0 = fmadd(by_secant, load(at->secant_0 + j), fmadd(half, p0, weight_0));
+        sum_1 += at_1, sum_0 += at_0, sum_d += weight_1 * of->bend + weight_0 * (of->bend - 1);
+        store(of->back + j, up * secant);
+        store(of->to + j, to * secant - load(at->weight + j) * all);
+        store(of->at_1 + j, at_1);
+        store(of->half + j, at_0);
     }
-    double rest = total(rise_0), by_rise = total(fall) + (total(rise_1) - rest) * of->bend + rest;
-    float by_1 = (float)(by_rise - total(sum_1)), by_0 = (float)(by_rise + total(sum_0));
+    double rise = total(sum_d);
+    float by_1 = (float)(rise - total(sum_1)), by_0 = (float)(rise + total(sum_0));
     for (int64_t j = 0; j < n; j += LANES) {
-        int64_t room = n - j;
-        Lanes p1 = load_first(of->p1 + j, room, 0), p0 = load_first(of->p0 + j, room, 0), step = load_first(at->along + j, room, 0);
-        store_first(of->at_1 + j, room, p1 * (load_first(of->at_1 + j, room, 0) + by_1) - step);
-        store_first(of->a0 + j, room, p0 * (load_first(of->half + j, room, 0) - by_0) + step);
-        store_first(of->p0 + j, room, (p1 + p0) * .5f);
+        Lanes p1 = load_first(of->p1 + j, n - j, 0), p0 = load(of->p0 + j);
+        store(of->at_1 + j, fmadd(p1, every(by_1), load(of->at_1 + j)));
+        store(of->a0 + j, fmadd(p0, every(-by_0), load(of->half + j)));
+        store(of->p0 + j, (p1 + p0) * .5f);
     }
 }
 
@@ -182,8 +186,8 @@ int attention_derivatives(const AttentionDerivatives *mine, int64_t first, int64
     const Attention *of = &mine->sizes;
     int64_t queries = of->queries, width = of->width, values = of->values, n = of->keys;
     int64_t d = whole_lanes(width), e = whole_lanes(values), keys = odd_lines(n), square = BLOCK * keys;
-    int64_t room = (2 * width + 2 * values) * keys + n * (4 * d + 2 * e) + BLOCK * (5 * d + e) + 6 * square + 7 * keys;
-    float *bench = malloc((size_t)room * sizeof(float)), *next = bench;
+    int64_t room = (2 * width + 2 * values) * keys + n * (4 * d + 2 * e) + BLOCK * (5 * d + e) + 6 * square + 6 * keys;
+    float *bench = calloc((size_t)room, sizeof(float)), *next = bench; /* 0 behind the ends of rows */
     if (bench == NULL)
         return -1;
 #define TAKE(numbers) (next += (numbers), next - (numbers))
@@ -194,7 +198,7 @@ int attention_derivatives(const AttentionDerivatives *mine, int64_t first, int64
     float *q0_laid = TAKE(BLOCK * d), *q1_laid = TAKE(BLOCK * d), *q_half = TAKE(BLOCK * d), *hq_laid = TAKE(BLOCK * d);
     float *both = TAKE(BLOCK * d), *grad = TAKE(BLOCK * e);
     float *scores = TAKE(square), *p = TAKE(square), *to = TAKE(square), *back = TAKE(square), *half = TAKE(square), *at_1 = TAKE(square);
-    Bench at = {TAKE(keys), TAKE(keys), TAKE(keys), TAKE(keys), TAKE(keys), TAKE(keys), TAKE(keys)};
+    Means at = {TAKE(keys), TAKE(keys), TAKE(keys), TAKE(keys), TAKE(keys), TAKE(keys)};
     float scale = (float)of->scale, bends[BLOCK];
     Rows met;
     Rises up;
@@ -236,7 +240,7 @@ int attention_derivatives(const AttentionDerivatives *mine, int64_t first, int64
             for (int64_t r = 0; r < rows; r++) {
                 int64_t from = (mate + r) * n, here = r * keys;
                 Row row = {mine->scores1 + from, mine->p1 + from, scores + here, p + here, to + here, back + here, half + here,
-                           at_1 + here, up.rise[r], up.above[r], up.below[r], bends[r], (float)of->threshold};
+                           at_1 + here, up.rise[r], up.above[r], up.below[r], bends[r], (float)of->nearness};
                 derive_row(&row, &at, n);
             }
             /* Rows of queries. */

@@ -72,7 +72,9 @@ class AttentionMultiplierFunction(RuleFunction):
         ctx.scale = scale
         ctx.save_for_backward(*biases, grad, *operands, *seen[:6], *own[3:6])
         settings = Settings(biases[1], scale)
-        found: Operands = _kernel("attention.attention_vjp", grad)(grad, seen, others, own, settings, nearness(grad.dtype))
+        found: Operands = _kernel("attention.attention_vjp", grad)(
+            grad, seen, others, own, settings, nearness(grad.dtype)
+        )
         return found
 
     @staticmethod
