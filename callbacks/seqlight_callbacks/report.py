@@ -13,7 +13,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from seqlight.errors import InputError, SeqlightWarning
 from seqlight.files.folder import require_writable
 from seqlight.files.paths import as_path
-from seqlight.report.page import Section, write_page
+from seqlight.report.blocks import Section
+from seqlight.report.page import write_page
 from seqlight.report.ruler import Ruler
 from seqlight_callbacks import report_sections
 from seqlight_callbacks.attribution import AttributionCallback

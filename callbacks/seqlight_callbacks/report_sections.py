@@ -15,7 +15,7 @@ from seqlight.metrics.overlap import overlap_mask
 from seqlight.plot.logo_stack import plot_logos
 from seqlight.plot.text import LITERAL_TEXT
 from seqlight.report import figures
-from seqlight.report.page import Block, Code, Film, Numbers, Picture, Section, Table, Text
+from seqlight.report.blocks import Block, Code, Film, Numbers, Picture, Section, Table, Text
 from seqlight.sequence.one_hot import characters
 from seqlight_callbacks.attribution import AttributionCallback
 from seqlight_callbacks.history import History

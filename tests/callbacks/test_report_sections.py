@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import seqlight as sl
-from seqlight.report.page import Film, Picture, Table
+from seqlight.report.blocks import Film, Picture, Table
 from seqlight.report.ruler import Ruler
 from seqlight_callbacks import report_sections
 from seqlight_callbacks.report_data import MOST_POSITIONS

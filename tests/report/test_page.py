@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 
 import seqlight as sl
 from page_elements import Elements
-from seqlight.report.page import Code, Film, Numbers, Picture, Section, Table, Text, embed, write_page
+from seqlight.report.blocks import Code, Film, Numbers, Picture, Section, Table, Text
+from seqlight.report.embedded_figure import embed
+from seqlight.report.page import write_page
 
 NASTY = '<script>alert("&")</script>'
 

@@ -49,7 +49,7 @@ def add_motifs(results):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Leave pictures out of pages, which take most of their time."""
-    monkeypatch.setattr("seqlight.report.page.embed", lambda figure, kind="svg": "data:image/png;base64,")
+    monkeypatch.setattr("seqlight.report.blocks.embed", lambda figure, kind="svg": "data:image/png;base64,")
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ def test_sentences_of_a_study(bad_peers):
 
 
 def test_a_page_of_a_study(bad_peers, tmp_path, monkeypatch):
-    monkeypatch.setattr("seqlight.report.page.embed", lambda *_: "data:image/png;base64,")
+    monkeypatch.setattr("seqlight.report.blocks.embed", lambda *_: "data:image/png;base64,")
     page = bad_peers.page(tmp_path / "page.html").read_text()
     assert "You can believe Exact and As_model_says on this model" in page
     assert "this does not add up" in page

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from seqlight.report import figures
-from seqlight.report.page import Code, Numbers, Picture, Section, Table, Text
+from seqlight.report.blocks import Code, Numbers, Picture, Section, Table, Text
 from seqlight_callbacks.demo.training import LEARNING_RATE, Run
 from seqlight_callbacks.report_sections import (
     attribution_section,

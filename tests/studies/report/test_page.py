@@ -15,7 +15,7 @@ AUDIT = [["relu", "trunk.1 (ReLU)", "rescale", 1, 0.0, ""], ["mul", "(Net)", "hi
 @pytest.fixture
 def _undrawn(monkeypatch):
     """Leave out what takes long, where pictures do not matter."""
-    monkeypatch.setattr("seqlight.report.page.embed", lambda *_: "data:image/png;base64,")
+    monkeypatch.setattr("seqlight.report.blocks.embed", lambda *_: "data:image/png;base64,")
 
 
 def read(results, tmp_path):

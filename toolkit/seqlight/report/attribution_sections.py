@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from seqlight.attribution.layer_arrays import ledger_names
 from seqlight.plot.interactive_logo import interactive_logo
 from seqlight.plot.logo_page import InteractiveLogo
+from seqlight.report.blocks import Block, Callout, Logos, Numbers, Picture, Section, Terms, Text, Tone
 from seqlight.report.data_table import MOST_ROWS, DataTable
 from seqlight.report.distributions import attribution_profile, histograms
 from seqlight.report.layer_sections import layer_section
-from seqlight.report.page import Block, Callout, Logos, Numbers, Picture, Section, Terms, Text, Tone
 from seqlight.report.reported_run import ReportedRun, browser_urls, describe_run, row_columns
 from seqlight.report.row_statistics import RowStatistics
 from seqlight.report.seqlet_sections import file_section, motif_section, seqlet_section

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from seqlight.plot.ledger_bars import plot_ledger
+from seqlight.report.blocks import Block, Picture, Section, Text
 from seqlight.report.data_table import DataTable
-from seqlight.report.page import Block, Picture, Section, Text
 from seqlight.report.reported_run import ReportedRun
 
 MOST_BARS = 60

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from seqlight.report.blocks import Block, Callout, Numbers, Picture, Section, Terms, Text
 from seqlight.report.data_table import DataTable
 from seqlight.report.distributions import histograms
-from seqlight.report.page import Block, Callout, Numbers, Picture, Section, Terms, Text
 from seqlight.report.reported_run import browser_urls, describe_run, row_columns
 from seqlight.report.seqlet_sections import file_section
 from seqlight.results.results import Results

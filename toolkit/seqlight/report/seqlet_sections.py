@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from seqlight.plot.pwm_logo import plot_pwm
+from seqlight.report.blocks import Block, Code, Gallery, Links, Section, Text
 from seqlight.report.data_table import DataTable
 from seqlight.report.folder_files import list_files
-from seqlight.report.page import Block, Code, Gallery, Links, Section, Text
 from seqlight.report.reported_run import ReportedRun
 
 MOST_MOTIFS = 24

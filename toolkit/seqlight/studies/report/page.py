@@ -10,19 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from seqlight.errors import InputError
-from seqlight.report.page import (
-    Block,
-    Callout,
-    Code,
-    Fold,
-    Picture,
-    Points,
-    Section,
-    Text,
-    TextTable,
-    Tone,
-    write_page,
-)
+from seqlight.report.blocks import Block, Callout, Code, Fold, Picture, Points, Section, Text, TextTable, Tone
+from seqlight.report.page import write_page
 from seqlight.studies.report.figures import (
     NARROW_WIDTH,
     plot_likeness_and_time,

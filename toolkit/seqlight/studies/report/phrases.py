@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seqlight.report.page import Tone
+    from seqlight.report.blocks import Tone
 
 # Shares below this one are read as powers of ten: nobody compares 0.00003 % with 0.0000002 %.
 SMALLEST_PERCENT = 1e-3

@@ -9,7 +9,7 @@ from seqlight.studies.report.judgement import Judgement, ModelJudgement
 from seqlight.studies.report.phrases import Sentence, as_list, as_power, as_sentence, as_share, shorten
 
 if TYPE_CHECKING:
-    from seqlight.report.page import Tone
+    from seqlight.report.blocks import Tone
     from seqlight.studies.results import StudyResults
 
 # How many operations of an audit are named.

@@ -11,7 +11,7 @@ from seqlight.studies.report.judgement import Judgement, ModelJudgement, Standin
 from seqlight.studies.report.phrases import as_seconds, as_share
 
 if TYPE_CHECKING:
-    from seqlight.report.page import Tone
+    from seqlight.report.blocks import Tone
     from seqlight.studies.results import StudyResults
 
 OUTCOMES: dict[Standing, str] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from seqlight.report.page import Terms, TextTable
+from seqlight.report.blocks import Terms, TextTable
 from seqlight.studies.report.judgement import Judgement, ModelJudgement
 from seqlight.studies.report.phrases import as_correlation, as_list, as_memory, as_power, as_seconds, as_share
 from seqlight.studies.report.summaries import count_outcomes, describe_outcome, find_titles, find_tone
