@@ -18,7 +18,7 @@ from seqlight.native.library import library
 TESTS = Path(__file__).parents[1]
 FILES = [
     *("attention", "attention_derivatives", "contributions", "convolution", "elementwise", "layer_norm"),
-    *("linear", "pooling", "smooth_activations", "softmax", "unbind"),
+    *("linear", "lstm", "pooling", "smooth_activations", "softmax", "unbind"),
 ]
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
 EMULATED = ["-mavx2", "-mfma", "-D__AVX512F__", f"-I{Path(__file__).parent / 'emulated'}"]

@@ -297,6 +297,20 @@ def test_differentiable_attributions_are_those_of_all_steps(make, monkeypatch):
     assert all(one is None or one.abs().max() > 0 for one in slopes)
 
 
+@pytest.mark.parametrize("options", ["plain", "both directions"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_derivatives_in_float32_are_those_in_float64(kind, options):
+    model, X = Recurrent(kind, "states", **OPTIONS[options]), random_one_hot((3, 4, 9), random_state=0)
+    references, found = random_one_hot((6, 4, 9), random_state=1).view(3, 2, 4, 9), []
+    for dtype in (torch.float64, torch.float32):
+        model.to(dtype)
+        model.zero_grad()
+        sl.differentiable_attributions(model, X.to(dtype), references.to(dtype)).square().sum().backward()
+        found.append([one.grad.double() for one in model.parameters() if one.grad is not None])
+    for one, other in zip(*found, strict=True):
+        assert (one - other).abs().max() < 1e-4 * one.abs().max() + 1e-6
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_network_returns_may_be_written_to(kind):
     class Writing(Recurrent):

@@ -73,6 +73,11 @@ _LAYOUTS: dict[str, str] = {
     "standardisation_gradients": "9P4q",
     "standardised_gradients": "9P4q",
     "standardised_derivatives": "12P2q",
+    # lstm.c
+    "lstm_trajectories": "4P4q",
+    "lstm_trajectory_gradients": "7P4q",
+    "lstm_multipliers": "15P4q",
+    "lstm_derivatives": "16P4q",
     # contributions.c
     "contribution_totals": "4P4q",
     # attention.c and attention_derivatives.c

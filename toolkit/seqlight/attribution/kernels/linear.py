@@ -84,17 +84,17 @@ def _multiply(x: Tensor, weight: Weight, bias: Tensor | None, transposed: bool =
 
 
 def _pack_once(weight: Weight, transposed: bool) -> Tensor:
-    def pack() -> Tensor:
+    def pack_both() -> Tensor:
         # With the weights their transpose, before large tensors are made, between which it would lie.
         if stores_packed_weights() and not transposed:
             _pack_once(weight, transposed=True)
-        return _pack(weight.data, transposed)
+        return pack(weight.data, transposed)
 
-    return pack_once(weight, ("linear", transposed), pack)
+    return pack_once(weight, ("linear", transposed), pack_both)
 
 
-def _pack(weight: Tensor, transposed: bool) -> Tensor:
-    """Return the weights in the layout that the loops take."""
+def pack(weight: Tensor, transposed: bool = False) -> Tensor:
+    """Return the weights of a layer, or of the transposed one, in the layout that the loops take."""
     native = library()
     assert native is not None
     outputs, channels = weight.shape

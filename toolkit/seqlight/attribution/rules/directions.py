@@ -22,6 +22,11 @@ def part_ways(y: Tensor, directions: int) -> list[Tensor]:
     return [forward, backward.flip(0)]
 
 
+def join_ways(y: Tensor) -> Tensor:
+    """Return what a layer returns, shape (steps, rows, directions * size), of what each direction has."""
+    return y[0].clone() if len(y) == 1 else torch.cat([y[0], y[1].flip(0)], dim=-1)
+
+
 def sum_ways(grads: Sequence[Tensor]) -> Tensor:
     """Return the gradient at what all directions read, from that at what each reads.
 
@@ -51,29 +56,25 @@ class StackedWeights(NamedTuple):
     w_hr: Tensor | None = None
 
     @classmethod
-    def of(cls, weights: Sequence[Tensor], directions: int, turned: int = 0) -> StackedWeights:
-        """Stack the weights of a layer, whose gates move on by as many numbers as they are turned."""
+    def of(cls, weights: Sequence[Tensor], directions: int) -> StackedWeights:
+        """Stack the weights of a layer, which lie one direction after the other."""
         w_ih, w_hh, *more = [torch.stack(each) for each in zip(*of_each_way(weights, directions), strict=True)]
-        has_biases = len(more) > 1
-        gates = [one.roll(turned, dims=1) for one in (w_ih, w_hh, *(more[:2] if has_biases else ()))]
-        return cls(*gates, *(() if has_biases else (None, None)), *more[2 * has_biases :])
+        biases, more = (more[:2], more[2:]) if len(more) > 1 else ([None, None], more)
+        return cls(w_ih, w_hh, *biases, *more)
 
-    def project(self, x: Tensor) -> Tensor:
-        """Return what inputs add to the gates, shape (directions, steps, rows, gates)."""
-        return _linear(x, self.w_ih, self.b_ih)
-
-    def recur(self, states: Tensor) -> Tensor:
-        """Return what the states before each step add to the gates."""
-        return _linear(states, self.w_hh, self.b_hh)
+    @property
+    def bias(self) -> Tensor | None:
+        """The sum of both biases, if there are any."""
+        return None if self.b_ih is None or self.b_hh is None else self.b_ih + self.b_hh
 
     def gates(self, x: Tensor, states: Tensor) -> Tensor:
-        """Return the sum of both."""
-        bias = None if self.b_ih is None or self.b_hh is None else self.b_ih + self.b_hh
-        found = _linear(x, self.w_ih, bias).flatten(1, 2)
-        return torch.baddbmm(found, states.flatten(1, 2), self.w_hh.mT).view(*x.shape[:-1], -1)
+        """Return what inputs and the states before each step add up to, shape (directions, steps, rows, gates)."""
+        found = multiply(x, self.w_ih, self.bias).flatten(1, 2)
+        return found.baddbmm_(states.flatten(1, 2), self.w_hh.mT).view(*x.shape[:-1], -1)
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def multiply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return what inputs or states, shape (directions, steps, rows, features), add to the gates."""
     rows = x.flatten(1, 2)
     found = torch.bmm(rows, weight.mT) if bias is None else torch.baddbmm(bias[:, None], rows, weight.mT)
     return found.view(*x.shape[:-1], -1)

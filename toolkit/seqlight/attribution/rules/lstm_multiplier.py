@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import RuleFunction
+from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.lstm_walk import Multipliers, Walk, sigmoid_at, tanh_at
 from seqlight.attribution.rules.multiplier_functions import differentiate_formula, least_secant_step, smooth_formula
 from seqlight.attribution.rules.steps import by_gate
@@ -32,10 +33,17 @@ class LSTMMultiplierFunction(RuleFunction):
         ctx: Any, w_hh: Tensor, w_hr: Tensor | None, grad: Tensor, at_last: Tensor, at_last_cell: Tensor, *of: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the gradients at the gates and at the first states of the references."""
-        one, other = Walk.along(*of[:2]), Walk.along(*of[2:])
-        multipliers = Multipliers.between(one, other)
-        dz, dh, dc, *first = _go_back(w_hh, w_hr, grad, at_last, at_last_cell, multipliers)
-        ctx.save_for_backward(w_hh, w_hr, grad, at_last, at_last_cell, *of, dz, dh, dc, *one, *other, *multipliers)
+        grads, sequences, references = (grad, at_last, at_last_cell), (of[0], of[1]), (of[2], of[3])
+        kernel = kernel_for("lstm.lstm_multiplier", grad.device.type, grad.dtype) if w_hr is None else None
+        if kernel is not None and grad.numel():
+            dz, dh, dc, *first, cells1, cells0 = kernel(w_hh, grads, sequences, references)
+            kept: tuple[Tensor, ...] = cells1, cells0
+        else:
+            one, other = Walk.along(*sequences), Walk.along(*references)
+            multipliers = Multipliers.between(one, other)
+            dz, dh, dc, *first = _go_back(w_hh, w_hr, *grads, multipliers)
+            kept = *one, *other, *multipliers
+        ctx.save_for_backward(w_hh, w_hr, *grads, *of, dz, dh, dc, *kept)
         return dz, first[0], first[1]
 
     @staticmethod
@@ -45,15 +53,22 @@ class LSTMMultiplierFunction(RuleFunction):
         if torch.is_grad_enabled():
             return _differentiate_again(w_hh, w_hr, operands, grads, ctx.needs_input_grad)
         dz, dh, dc, *kept = ctx.saved_tensors[9:]
-        one, other, of = Walk(*kept[:4]), Walk(*kept[4:8]), Multipliers(*kept[8:])
-        by_gates, states, outputs, cells = _come_forth(w_hh, w_hr, grads[0], grads[1], grads[2], of)
+        x1, _, x0, _ = operands[3:]
+        if len(kept) == 2:
+            kernel = kernel_for("lstm.lstm_derivatives", x0.device.type, x0.dtype)
+            assert kernel is not None
+            states, last_cell, at_1, at_0 = kernel(w_hh, grads, (dh, dc), (x1, kept[0]), (x0, kept[1]))
+            by_w_hr = None
+        else:
+            one, other, of = Walk(*kept[:4]), Walk(*kept[4:8]), Multipliers(*kept[8:])
+            by_gates, states, outputs, cells = _come_forth(w_hh, w_hr, grads[0], grads[1], grads[2], of)
+            by_w_hr = None if w_hr is None else dh.flatten(1, 2).mT @ outputs.flatten(1, 2)
+            du = dh if w_hr is None else dh @ w_hr[:, None]
+            # Each gate is multiplied by what arrives at the cell state, and the last one by what arrives at the output.
+            arriving, last_cell = torch.stack([dc, dc, dc, du], dim=-2).flatten(-2), cells[:, -1]
+            at_1, at_0 = of.differentiate(one, other, by_gates * arriving, cells[:, 1:] * du, cells[:, :-1] * dc)
         by_w_hh = dz.flatten(1, 2).mT @ states[:, :-1].flatten(1, 2)
-        by_w_hr = None if w_hr is None else dh.flatten(1, 2).mT @ outputs.flatten(1, 2)
-        du = dh if w_hr is None else dh @ w_hr[:, None]
-        # Each gate is multiplied by what arrives at the output, or at the cell state, by which all others go on.
-        arriving = torch.stack([du, dc, dc, dc], dim=-2).flatten(-2)
-        at_1, at_0 = of.differentiate(one, other, by_gates * arriving, cells[:, 1:] * du, cells[:, :-1] * dc)
-        return by_w_hh, by_w_hr, states[:, 1:], states[:, -1], cells[:, -1], *at_1, *at_0
+        return by_w_hh, by_w_hr, states[:, 1:], states[:, -1], last_cell, *at_1, *at_0
 
 
 def _go_back(
@@ -64,7 +79,7 @@ def _go_back(
     dz, dh, dc, carry = torch.empty_like(of.gates), grad.clone(), torch.empty_like(of.cell), at_last_cell.clone()
     dh[:, -1] += at_last
     gates, to = by_gate(of.gates, n), by_gate(dz, n)
-    tensors = dh, dc, gates[..., 0, :], gates[..., 1:, :], of.cell, of.keep, to[..., 0, :], to[..., 1:, :], dz
+    tensors = dh, dc, gates[..., 3, :], gates[..., :3, :], of.cell, of.keep, to[..., 3, :], to[..., :3, :], dz
     arriving = None
     for h, c, output, others, cell, keep, to_output, to_others, flat in _from_the_last(*tensors):
         if arriving is not None:
@@ -92,7 +107,7 @@ def _come_forth(
     states[:, 0] = at_first
     outputs = states[:, 1:] if w_hr is None else torch.empty_like(of.cell)
     product = torch.empty_like(grad[:, 0])
-    output, others = by_gate(product, n)[..., 0, :], by_gate(product, n)[..., 1:, :]
+    output, others = by_gate(product, n)[..., 3, :], by_gate(product, n)[..., :3, :]
     each = (
         x.unbind(1) for x in (back, of.gates, of.cell, of.keep, states, states[:, 1:], outputs, cells, cells[:, 1:])
     )
@@ -135,23 +150,22 @@ def lstm_formula(
     tanh = partial(smooth_formula, torch.tanh, tanh_at, near)
     dh, dc, found = at_last, at_last_cell, list[Tensor]()
     for t in reversed(range(grad.shape[1])):
-        (o1, i1, _, g1), (o0, i0, _, g0) = gates1[t], gates0[t]
-        f = (gates1[t][2] + gates0[t][2]) / 2
+        (i1, f1, g1, o1), (i0, f0, g0, o0) = gates1[t], gates0[t]
         dh = dh + grad[:, t]
         du = dh if w_hr is None else dh @ w_hr
         dc = dc + tanh(du * (o1 + o0) / 2, cells1[t + 1], cells0[t + 1])
         arriving = (
-            du * (torch.tanh(cells1[t + 1]) + torch.tanh(cells0[t + 1])) / 2,
             dc * (g1 + g0) / 2,
             dc * (cells1[t] + cells0[t]) / 2,
             dc * (i1 + i0) / 2,
+            du * (torch.tanh(cells1[t + 1]) + torch.tanh(cells0[t + 1])) / 2,
         )
         before = zip(
-            (sigmoid, sigmoid, sigmoid, tanh), arriving, x1[:, t].chunk(4, -1), x0[:, t].chunk(4, -1), strict=True
+            (sigmoid, sigmoid, tanh, sigmoid), arriving, x1[:, t].chunk(4, -1), x0[:, t].chunk(4, -1), strict=True
         )
         dz = torch.cat([function(*each) for function, *each in before], dim=-1)
         found.append(dz)
-        dh, dc = dz @ w_hh, dc * f
+        dh, dc = dz @ w_hh, dc * (f1 + f0) / 2
     return torch.stack(found[::-1], dim=1), dh, dc
 
 
@@ -159,7 +173,7 @@ def _cells_of(x: Tensor, first: Tensor) -> tuple[list[list[Tensor]], list[Tensor
     """Return the gates of each step, and the cell states from the first on."""
     gates, cells = list[list[Tensor]](), [first]
     for each in x.unbind(1):
-        o, i, f, g = each.chunk(4, dim=-1)
-        gates.append([torch.sigmoid(o), torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g)])
-        cells.append(gates[-1][2] * cells[-1] + gates[-1][1] * gates[-1][3])
+        i, f, g, o = each.chunk(4, dim=-1)
+        gates.append([torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)])
+        cells.append(gates[-1][1] * cells[-1] + gates[-1][0] * gates[-1][2])
     return gates, cells

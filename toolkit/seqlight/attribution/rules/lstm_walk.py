@@ -1,7 +1,6 @@
 """A layer of an LSTM at all steps: gates and cell states of one pass, and the multipliers between two passes.
 
-Tensors have the directions first (``directions.py``), and gates in the order output, input, memory, new: those with a
-sigmoid lie together, as do those by which a cell state goes on.
+Tensors have the directions first (``directions.py``), and gates in PyTorch's order: input, memory, new, output.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from seqlight.attribution.calls.call import Function
 from seqlight.attribution.rules.multiplier_functions import least_secant_step, secant_derivatives, smooth_secants
 from seqlight.attribution.rules.special_functions import sigmoid_slope, tanh_slope
 from seqlight.attribution.rules.steps import by_gate
@@ -38,10 +38,9 @@ class Walk(NamedTuple):
     def along(cls, x: Tensor, first: Tensor) -> Walk:
         """Go through all steps, from the first cell state on."""
         n = first.shape[-1]
-        y = torch.empty_like(x)
-        torch.sigmoid(x[..., : 3 * n], out=y[..., : 3 * n])
-        torch.tanh(x[..., 3 * n :], out=y[..., 3 * n :])
-        _, i, f, g = by_gate(y, n).unbind(-2)
+        y = torch.sigmoid(x)
+        torch.tanh(x[..., 2 * n : 3 * n], out=y[..., 2 * n : 3 * n])
+        i, f, g, _ = by_gate(y, n).unbind(-2)
         cells = torch.cat([first.unsqueeze(1), i * g], dim=1)
         each = cells.unbind(1)
         for before, after, keep in zip(each, each[1:], f.unbind(1), strict=False):
@@ -51,8 +50,8 @@ class Walk(NamedTuple):
     def differentiate(self, by_x: Tensor, by_y: Tensor, by_cells: Tensor, by_tanh: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradients at `x` and the first cell state, from those at all four, which are overwritten."""
         n = self.tanh.shape[-1]
-        _, i, f, g = by_gate(self.y, n).unbind(-2)
-        _, at_i, at_f, at_g = by_gate(by_y, n).unbind(-2)
+        i, f, g, _ = by_gate(self.y, n).unbind(-2)
+        at_i, at_f, at_g, _ = by_gate(by_y, n).unbind(-2)
         after = by_cells[:, 1:].addcmul_(by_tanh, 1 - self.tanh.square())
         each = by_cells.unbind(1)
         for before, later, keep in reversed(list(zip(each, each[1:], f.unbind(1), strict=False))):
@@ -60,8 +59,8 @@ class Walk(NamedTuple):
         at_i.addcmul_(after, g)
         at_f.addcmul_(after, self.cells[:, :-1])
         at_g.addcmul_(after, i)
-        by_x[..., : 3 * n].addcmul_(by_y[..., : 3 * n], sigmoid_at(self.x[..., : 3 * n]))
-        by_x[..., 3 * n :].addcmul_(by_y[..., 3 * n :], tanh_at(self.x[..., 3 * n :]))
+        for _, slope, some in functions(n):
+            by_x[..., some].addcmul_(by_y[..., some], slope(self.x[..., some]))
         return by_x, by_cells[:, 0]
 
 
@@ -76,8 +75,8 @@ class Multipliers(NamedTuple):
         From the state to the cell state, and from this to the one before.
     secants, partners, secant, output
         What they are products of: of gates, and of the cell state.
-    at_sigmoids, at_tanh, at_cells : torch.Tensor
-        The places where secants are mean slopes.
+    at_cells, at_first, at_new, at_last : torch.Tensor
+        The places where secants are mean slopes: of the cell state, and of gates, in the order of :func:`functions`.
     """
 
     gates: Tensor
@@ -87,23 +86,23 @@ class Multipliers(NamedTuple):
     partners: Tensor
     secant: Tensor
     output: Tensor
-    at_sigmoids: Tensor
-    at_tanh: Tensor
     at_cells: Tensor
+    at_first: Tensor
+    at_new: Tensor
+    at_last: Tensor
 
     @classmethod
     def between(cls, one: Walk, other: Walk) -> Multipliers:
         """Return those between two passes."""
         n, near = one.tanh.shape[-1], least_secant_step(one.x.dtype)
         middle, cells, tanh = ((a + b).div_(2) for a, b in zip(one[1:], other[1:], strict=True))
-        o, i, f, g = by_gate(middle, n).unbind(-2)
-        partners = torch.stack([tanh, g, cells[:, :-1], i], dim=-2).flatten(-2)
-        both = one.x, other.x, one.y, other.y
-        sigmoids, at_sigmoids = smooth_secants(sigmoid_at, near, *(x[..., : 3 * n] for x in both))
-        tanhs, at_tanh = smooth_secants(tanh_at, near, *(x[..., 3 * n :] for x in both))
+        i, f, g, o = by_gate(middle, n).unbind(-2)
+        partners = torch.stack([g, cells[:, :-1], i, tanh], dim=-2).flatten(-2)
         secant, at_cells = smooth_secants(tanh_at, near, one.cells[:, 1:], other.cells[:, 1:], one.tanh, other.tanh)
-        secants = torch.cat([sigmoids, tanhs], dim=-1)
-        at = at_sigmoids, at_tanh, at_cells
+        both = one.x, other.x, one.y, other.y
+        found = [smooth_secants(slope, near, *(x[..., some] for x in both)) for _, slope, some in functions(n)]
+        secants = torch.cat([each for each, _ in found], dim=-1)
+        at = at_cells, *(places for _, places in found)
         return cls(secants * partners, secant * o, f, secants, partners, secant, o, *at)
 
     def differentiate(
@@ -114,19 +113,14 @@ class Multipliers(NamedTuple):
         along = by_gates * self.partners
         by_partner = by_gate(by_gates * self.secants, n).unbind(-2)
         # Half way: what arrives at the middle arrives at both ends.
-        tanh, g, cells, i = (each / 2 for each in by_partner)
-        y = torch.stack([by_cell * self.secant / 2, i, by_keep / 2, g], dim=-2).flatten(-2)
+        g, cells, i, tanh = (each / 2 for each in by_partner)
+        y = torch.stack([i, by_keep / 2, g, by_cell * self.secant / 2], dim=-2).flatten(-2)
         at_cells = secant_derivatives(
             tanh_at, one.cells[:, 1:], other.cells[:, 1:], self.secant, self.at_cells, by_cell * self.output
         )
         parts = [
-            secant_derivatives(
-                slope, one.x[..., some], other.x[..., some], self.secants[..., some], at, along[..., some]
-            )
-            for slope, some, at in (
-                (sigmoid_at, slice(3 * n), self.at_sigmoids),
-                (tanh_at, slice(3 * n, None), self.at_tanh),
-            )
+            secant_derivatives(slope, one.x[..., of], other.x[..., of], self.secants[..., of], at, along[..., of])
+            for (_, slope, of), at in zip(functions(n), self[-3:], strict=True)
         ]
         found = []
         for walk, *by_x, by_cells in zip((one, other), *parts, at_cells, strict=True):
@@ -134,6 +128,12 @@ class Multipliers(NamedTuple):
             before[:, 1:] += by_cells
             found.append(walk.differentiate(torch.cat(by_x, dim=-1), y.clone(), before, tanh))
         return found[0], found[1]
+
+
+def functions(n: int) -> list[tuple[Function, Function, slice]]:
+    """Return the activation functions of gates of `n` numbers each, their slopes, and where they are."""
+    first, new, last = slice(2 * n), slice(2 * n, 3 * n), slice(3 * n, 4 * n)
+    return [(torch.sigmoid, sigmoid_at, first), (torch.tanh, tanh_at, new), (torch.sigmoid, sigmoid_at, last)]
 
 
 def sigmoid_at(x: Tensor) -> Tensor:

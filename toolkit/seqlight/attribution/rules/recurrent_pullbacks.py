@@ -1,7 +1,8 @@
 """What goes back through a layer of a recurrent network, as a differentiable function.
 
 PyTorch computes outputs and last states, or a loss has them already. Gates follow from them in two products of matrices
-for all steps, which autograd differentiates; what goes back through the steps is a node of its own.
+for all steps, which autograd differentiates. Loops of our own return gates with the outputs. What goes back through the
+steps is a node of its own.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.partners import repeat_like
-from seqlight.attribution.rules.directions import StackedWeights, each_way, part_ways, sum_ways
+from seqlight.attribution.kernels.table import kernel_for
+from seqlight.attribution.rules.directions import StackedWeights, each_way, join_ways, part_ways, sum_ways
 from seqlight.attribution.rules.lstm_multiplier import LSTMMultiplierFunction
+from seqlight.attribution.rules.lstm_trajectory import LSTMTrajectoryFunction
 from seqlight.attribution.rules.pullbacks import Observed
 from seqlight.attribution.rules.steps import require_row_partners
 
@@ -23,15 +26,27 @@ from seqlight.attribution.rules.steps import require_row_partners
 def observe_layer(call: Call) -> Observed:
     """Make a call of :func:`~seqlight.attribution.rules.recurrence.recur`, and keep what its multiplier is made of."""
     (x, kind, states, weights, *known), _ = call.arguments()
-    outputs = call(*call.tensors)
     directions = len(states[0])
-    of = StackedWeights.of(weights, directions, GATES_TURNED.get(kind, 0) * states[-1].shape[-1])
-    ways = torch.stack(part_ways(outputs[0], directions))
-    before = torch.cat([states[0].unsqueeze(1), ways[:, :-1]], dim=1)
-    parts = PARTS[kind](of, torch.stack(each_way(x, directions)), before, *states[1:])
-    if not any(known):  # a copy, because a model may write to it, and some kernels need their outputs to go back
-        outputs = outputs[0].clone(), *outputs[1:]
+    of = StackedWeights.of(weights, directions)
+    ways = torch.stack(each_way(x, directions))
+    if kind == "lstm" and not any(known) and _is_compiled(x, of):
+        y, last_cell, gates = LSTMTrajectoryFunction.apply(of.w_ih, of.w_hh, of.bias, ways, *states)
+        outputs: tuple[Tensor, ...] = join_ways(y), y[:, -1].clone(), last_cell
+        parts: tuple[Tensor, ...] = gates, states[1]
+    else:
+        outputs = call(*call.tensors)
+        after = torch.stack(part_ways(outputs[0], directions))
+        before = torch.cat([states[0].unsqueeze(1), after[:, :-1]], dim=1)
+        parts = PARTS[kind](of, ways, before, *states[1:])
+        if not any(known):  # a copy, because a model may write to it, and some kernels need their outputs to go back
+            outputs = outputs[0].clone(), *outputs[1:]
     return Observed(call, call.tensors, outputs, len(outputs), (of.w_ih, of.w_hh, of.w_hr, *parts))
+
+
+def _is_compiled(x: Tensor, of: StackedWeights) -> bool:
+    """Return whether the loops follow an LSTM through its steps."""
+    kernel = kernel_for("lstm.lstm_trajectory", x.device.type, x.dtype)
+    return kernel is not None and of.w_hr is None and x.numel() > 0
 
 
 def layer(sequence: Observed, reference: Observed, grads: Sequence[Tensor | None]) -> list[Tensor]:
@@ -61,5 +76,3 @@ def _lstm(w_hh: Tensor, w_hr: Any, grads: Sequence[Tensor], recorded: Sequence[T
 # What follows from input and states, and what goes back through that, of each kind.
 PARTS: dict[str, Callable[..., tuple[Tensor, ...]]] = {"lstm": _lstm_parts}
 PULLBACKS: dict[str, Callable[..., tuple[Tensor, ...]]] = {"lstm": _lstm}
-# By how many times the size of a state the gates of a kind move on: the last one of an LSTM comes first.
-GATES_TURNED = {"lstm": 1}
