@@ -1,5 +1,7 @@
 """Whole models as people in the field write them, and the places they call us from."""
 
+from functools import partial
+
 import lightning.pytorch as L
 import pytest
 import torch
@@ -67,10 +69,11 @@ class ProfileAndCounts(nn.Module):
         return self.profile(h).squeeze(1), self.counts(h.mean(-1))
 
 
-def profile_score(outputs):
+def profile_score(outputs, stop=True):
     """The mean-normalised logits, weighted by their own softmax, as chrombpnet explains profiles."""
     logits = outputs[0] - outputs[0].mean(-1, keepdim=True)
-    return (logits * logits.softmax(-1).detach()).sum(-1)
+    weights = logits.softmax(-1)
+    return (logits * (weights.detach() if stop else weights)).sum(-1)
 
 
 class BilinearTowers(nn.Module):
@@ -178,8 +181,13 @@ def test_heads_of_profile_and_counts():
         model, X, target=[lambda y: y[1][:, 0], lambda y: y[0].logsumexp(-1)], random_state=0, device="cpu"
     )
     assert found.relative_deltas.max() < 1e-9
-    with pytest.warns(sl.ConvergenceWarning):  # the detached weights are what no gradient sees
-        sl.attribute(model, X, target=profile_score, random_state=0, device="cpu")
+    # Weights whose gradient is stopped depend on the sequence all the same: they are explained, too.
+    stopped, whole = (
+        sl.attribute(model, X, target=partial(profile_score, stop=one), random_state=0, device="cpu")
+        for one in (True, False)
+    )
+    assert stopped.relative_deltas.max() < 1e-9
+    torch.testing.assert_close(stopped.attributions, whole.attributions, rtol=1e-9, atol=1e-12)
 
 
 class Watched(L.LightningModule):

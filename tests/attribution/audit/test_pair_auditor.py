@@ -8,6 +8,7 @@ from seqlight import random_one_hot
 from seqlight.attribution.audit.pair_auditor import PairAuditor
 from seqlight.attribution.targets import Targets
 from seqlight.prediction.batch_size import BatchSize
+from user_operations import by_numpy
 
 X = random_one_hot((2, 4, 12), random_state=0)
 
@@ -30,7 +31,7 @@ class Model(nn.Module):
 
 
 def test_the_losses_of_calls_sum_to_the_delta():
-    found = examine(Model(lambda h: torch.relu(h) + h.detach()))
+    found = examine(Model(lambda h: torch.relu(h) + by_numpy(h)))
     assert found.refused is None
     assert abs(found.delta) > 0.01
     assert {one.operation for one in found.calls if abs(one.loss) > 1e-12} == {"add"}

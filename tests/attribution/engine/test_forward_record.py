@@ -120,7 +120,7 @@ MODELS = {
     "a weight that is made": (lambda: Written(lambda self, h: dense(self, h * self.mu.exp())), 3),
     "another head of equal weights": (Exchanged, 1),
     "a checkpoint": (lambda: Written(saved), 3),
-    "detached": (lambda: Written(lambda self, h: dense(self, h) + h.detach()), 3),
+    "detached": (lambda: Written(lambda self, h: dense(self, h) + h.detach()), 2),
     "an encoder": (lambda: nn.Sequential(encoder(0.0), nn.Flatten(), nn.Linear(48, 2)), None),
     "an encoder with dropout": (lambda: nn.Sequential(encoder(0.1), nn.Flatten(), nn.Linear(48, 2)), None),
     "a recurrent network": (Recurrent, 14),  # a product for the input, and for each of twelve steps, and the head

@@ -13,6 +13,7 @@ from seqlight.attribution.engine.lookahead import Lookahead, Shapes, _copy_to_on
 from seqlight.attribution.engine.policy import CallPolicy
 from seqlight.errors import ConvergenceWarning, ReferencesWarning, UnsupportedOperation
 from seqlight.prediction.batch_size import BatchSize
+from user_operations import by_numpy
 
 LENGTH = 24
 X = random_one_hot((11, 4, LENGTH), random_state=0)
@@ -294,7 +295,7 @@ def test_records_of_another_policy_are_dropped(large_records):
 
 
 def test_the_convergence_warning_counts_all_sequences():
-    model = Reading(lambda parts, x: parts[0](x).relu() + parts[0](x).detach(), lambda: nn.Conv1d(4, 5, 3))
+    model = Reading(lambda parts, x: parts[0](x).relu() + by_numpy(parts[0](x)), lambda: nn.Conv1d(4, 5, 3))
     with pytest.warns(ConvergenceWarning, match="of 11"):
         deep_lift_shap(model, X, n_shuffles=6, batch_size=12, device="cpu", random_state=0)
 

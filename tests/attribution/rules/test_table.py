@@ -171,6 +171,7 @@ CALLS = {
     "put": lambda f, x: f(x[:, :, :9], places(x), None, 20),
     **dict.fromkeys(["elementwise", "slopeless"], lambda f, x: f(x, torch.tanh)),
     # What is held is that of the sequence, so it must be equal for a reference: 1 here, and a factor that counts.
+    "choice": lambda f, x: f(torch.sign(x).clamp(min=0), x.flip(1), 0.5 * x),
     "hold": lambda f, x: x * f(torch.cos(x).square() + torch.sin(x).square()),
     **dict.fromkeys(
         "sorted_over_last running_max_over_last mode_over_last".split(), lambda f, x: f((2 * x).round() / 2)[0]

@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.function_bodies import open_body
@@ -30,21 +29,22 @@ from seqlight.attribution.engine.graph_check import find_nonlinear
 from seqlight.attribution.engine.kept_calls import KeptCall
 from seqlight.attribution.engine.modes import is_gate, make_call, require_same_call
 from seqlight.attribution.engine.switches import Phase, Pullback, SwitchFunction, hold, observe, pullback_of, refusal
+from seqlight.attribution.engine.twin_mode import TwinMode
 from seqlight.attribution.rules import operation_names, recurrent
 from seqlight.attribution.rules.attention import Attention
-from seqlight.attribution.rules.attention_multiplier import has_loops
+from seqlight.attribution.rules.attention_multiplier import attend_in_parts, has_loops
 from seqlight.attribution.rules.cells import Cell
 from seqlight.attribution.rules.elementwise import Rescale
 from seqlight.attribution.rules.linear_pullbacks import DIMENSIONS, linear_pullback
 from seqlight.attribution.rules.product import Product
 from seqlight.attribution.rules.pullbacks import Observed
 from seqlight.attribution.rules.recurrent_arguments import NETWORKS, parameters_of
-from seqlight.attribution.rules.table import rules
+from seqlight.attribution.rules.table import hiding, rules
 from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import UnsupportedOperation
 
 
-class DifferentiableMode(TorchFunctionMode):
+class DifferentiableMode(TwinMode):
     """The mode of either pass: it knows what depends on the input, and hands each call to the pullback of its rule.
 
     Parameters
@@ -66,6 +66,8 @@ class DifferentiableMode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.needs_twins(func, args, kwargs, func in hiding()):
+            return self.call_with_twins(func, types, args, kwargs)
         if not torch.is_grad_enabled():
             return func(*args, **kwargs)
         if getattr(func, "__name__", "") == "__get__" and not isinstance(found := func(*args), Tensor):
@@ -93,7 +95,7 @@ class DifferentiableMode(TorchFunctionMode):
         if in_place:  # what is written to would be lost
             call = replace(call, leaves=call._leaves_with(tuple(one.clone() for one in call.tensors)))
         if isinstance(treatment, Attention) and not has_loops(call):
-            treatment = _attend  # its rule is that of the products and the softmax that it consists of
+            treatment = attend_in_parts  # its rule is that of the products and the softmax that it consists of
         if isinstance(treatment, Cell):
             treatment = recurrent.cell_by_gates
         if entry.name in NETWORKS:
@@ -152,6 +154,18 @@ class DifferentiableMode(TorchFunctionMode):
         """Return the result of a call, with its graph, if it is known; else None."""
         return None
 
+    def is_live(self, x: Tensor) -> bool:
+        """Return whether a tensor depends on the input with a gradient."""
+        return id(x) in self._dependent
+
+    def keep(self, x: Tensor) -> Tensor:
+        """Return a copy of such a tensor, for a call that is made later."""
+        return self.run(torch.clone, x)  # type: ignore[no-any-return]
+
+    def mark(self, x: Tensor) -> None:
+        """Note that a tensor is live."""
+        self._dependent[id(x)] = x
+
     def is_free(self, x: Tensor) -> bool:
         """Return whether a tensor is an input of the model as it was given, at which nobody wants a gradient."""
         return self._free.get(id(x)) == x._version
@@ -159,9 +173,8 @@ class DifferentiableMode(TorchFunctionMode):
     def _run(self, function: Any, call: Call) -> Any:
         """Make a call by `function`, which composes it of simpler ones."""
         args, kwargs = call.arguments()
-        for one in call.tensors:  # some were expanded
-            self._dependent[id(one)] = one
-        with self:
+        self._dependent.update((id(one), one) for one in call.tensors)  # some were expanded
+        with self.as_it_is():
             return function(*args, **kwargs)
 
     def _call_unlisted(self, func: Any, args: Any, kwargs: Any, known: Any) -> Any:
@@ -177,7 +190,7 @@ class DifferentiableMode(TorchFunctionMode):
             if find_nonlinear(tensors_in(y), inputs) is None:
                 return self._mark(y, args, func)
             if (body := open_body(func)) is not None:
-                with self:
+                with self.as_it_is():
                     y = body(*args, **kwargs)
                 return y if known is None else self._mark(known, args, func)
         raise refusal(name)
@@ -285,8 +298,3 @@ class DifferentiableReferenceMode(DifferentiableMode):
         y = func(args[0].detach() if self.is_free(args[0]) else args[0], *args[1:], **kwargs)
         switched: Tensor = SwitchFunction.apply(self.phase, lambda grads: [pullback(grads[0])], 1, y, args[0])
         return switched
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-    scores = query * scale @ key.transpose(-2, -1)
-    return torch.softmax(scores if bias is None else scores + bias, -1) @ value

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload, OpOverloadPacket
-from torch.overrides import TorchFunctionMode
 
 from seqlight.attribution.calls.call import Call, Rule
 from seqlight.attribution.calls.function_bodies import open_body
@@ -23,6 +22,8 @@ from seqlight.attribution.calls.leaves import CONTAINERS, may_contain_tensors, t
 from seqlight.attribution.calls.record import Record, Snapshot
 from seqlight.attribution.engine import graph_check
 from seqlight.attribution.engine.policy import CallPolicy
+from seqlight.attribution.engine.twin_mode import TwinMode
+from seqlight.attribution.engine.twins import Twins
 from seqlight.attribution.rules import operation_names
 from seqlight.attribution.rules.comparisons import Compare, Piecewise
 from seqlight.attribution.rules.elementwise import Rescale
@@ -39,7 +40,7 @@ _LASTING = (types.BuiltinFunctionType, types.MethodDescriptorType, types.Wrapper
 _ANNOUNCED = (Integrated, Piecewise)
 
 
-class CallMode(TorchFunctionMode):
+class CallMode(TwinMode):
     """Passes each call that depends on the input to the rule of its operation.
 
     Parameters
@@ -61,12 +62,19 @@ class CallMode(TorchFunctionMode):
         # Most calls explain nothing: they leave here first.
         kwargs = kwargs or {}
         entry = self._rules.get(func)
+        if self.twins is not None and self.meets_twins(func, args, kwargs, entry is not None and entry.hides):
+            return self.call_with_twins(func, types, args, kwargs)
         if entry is None:
             if func in self._traceless or (not self.policy.inspect and self._leaves_no_trace(func)):
                 return self.call_directly(func, args, kwargs)
             entry = self._entry_of_operator(func) if isinstance(func, _OPERATORS) else None
-        if not torch.is_grad_enabled():
-            return self.call_directly(func, args, kwargs)
+        in_graph = torch.is_grad_enabled()
+        if not in_graph or (entry is not None and entry.hides):
+            if self.looks_for_twins and self.twins is None:
+                self.twins = Twins()
+                return self.__torch_function__(func, types, args, kwargs)
+            if not in_graph:
+                return self.call_directly(func, args, kwargs)
         if entry is None:
             return self._call_unlisted(func, args, kwargs)
         while entry.fused is not None and (fused := entry.fused(*args, **kwargs)) is not None:
@@ -92,6 +100,20 @@ class CallMode(TorchFunctionMode):
     def call_directly(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Make a call that needs no rule."""
         return func(*args, **kwargs)
+
+    def is_live(self, x: Tensor) -> bool:
+        """Return whether a tensor depends on the input with a gradient."""
+        if not x.requires_grad:
+            return False
+        try:  # a view that is made without gradients requires one, and leads nowhere
+            return not x.is_leaf
+        except RuntimeError:  # nor does one whose base was written to since
+            return False
+
+    def keep(self, x: Tensor) -> Tensor:
+        """Return such a tensor as it is now, for a call that is made later."""
+        found: Tensor = self.run(torch.clone, x) if self.policy.copy else x
+        return found
 
     def explain(self, rule: Rule, call: Call, copy: bool) -> Any:
         """Make a call that a rule explains."""
@@ -171,7 +193,7 @@ class CallMode(TorchFunctionMode):
     def _run_decomposed(self, function: Any, call: Call) -> Any:
         """Make a call by `function`, which composes it of simpler ones."""
         args, kwargs = call.arguments()
-        with self:
+        with self.as_it_is():
             return function(*args, **kwargs)
 
     def _with_warning(self, rule: Integrated | Piecewise, call: Call) -> Integrated | Piecewise:

@@ -14,6 +14,7 @@ from seqlight.attribution.calls.call import ObserveFunction
 from seqlight.attribution.calls.retry import ComparisonChanged, Discontinuous, Overwritten, Retry, Unexplained
 from seqlight.attribution.engine.layer_taps import LayerTaps
 from seqlight.attribution.engine.model_region_mode import RegionPolicy
+from seqlight.attribution.engine.twins import RevealFunction
 from seqlight.attribution.kernels.convolution import Convolution
 from seqlight.attribution.kernels.linear import Linear
 from seqlight.attribution.kernels.table import compiled
@@ -133,7 +134,7 @@ def _functions_in_table() -> frozenset[Any]:
     from seqlight.attribution.kernels.channels_last import ChannelsLastConvolution
 
     first: frozenset[Any] = frozenset(
-        {ObserveFunction, Integrated.backward, ScaleFunction, RescaleFunction}
+        {ObserveFunction, Integrated.backward, ScaleFunction, RescaleFunction, RevealFunction}
         | {Convolution, ChannelsLastConvolution, BatchNorm, Linear, Unbound}
     )
     return first | _collect_functions(rules().values())

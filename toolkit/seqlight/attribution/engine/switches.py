@@ -25,6 +25,7 @@ from seqlight.attribution.rules.recurrence import Recurrence
 from seqlight.attribution.rules.recurrent_pullbacks import observe_layer
 from seqlight.attribution.rules.softmax import Softmax
 from seqlight.attribution.rules.special_functions import no_slope
+from seqlight.attribution.rules.switch import Switch, switch_pullback
 from seqlight.attribution.rules.where import Choose
 from seqlight.errors import UnsupportedOperation
 
@@ -85,6 +86,8 @@ def compute(rule: Any, call: Call) -> Any:
     if isinstance(rule, Attention):
         query, key, value, bias, scale = call.arguments()[0]
         return AttentionFunction.apply(bias, scale, query, key, value)
+    if isinstance(rule, Switch):  # of constants alone it has no derivative, as a step has none
+        return call(*call.tensors)
     try:
         found = call(*call.tensors)
     except NotImplementedError:
@@ -117,6 +120,8 @@ def pullback_of(rule: Any, call: Call) -> Pullback:
             return lambda *of: row_pullbacks.max_pool(rule, *of)
         case Selection():
             return lambda *of: row_pullbacks.select(rule, *of)
+        case Switch():
+            return switch_pullback
         case Softmax():
             return lambda *of: row_pullbacks.softmax(rule, *of)
         case Attention():

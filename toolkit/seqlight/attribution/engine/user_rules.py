@@ -110,7 +110,7 @@ def override_rules(model: nn.Module, overrides: Mapping[Any, Override] | None) -
             f"additional_nonlinear_ops is {kind_of(overrides)}: expected a mapping from module classes or functions to "
             "rules, for instance {torch.nn.ReLU: rule}."
         )
-    rules = table.rules() | table.compared()
+    rules = table.rules() | table.hiding()
     with contextlib.ExitStack() as stack:
         for key, override in (overrides or {}).items():
             _require_key(key)

@@ -114,6 +114,12 @@ def has_loops(call: Call) -> bool:
     return is_one and call.dependent == (0, 1, 2) and suits(Operands(query, key, value), bias)
 
 
+def attend_in_parts(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    """Return what :func:`attend` does, in the products and the softmax that it consists of."""
+    scores = query * scale @ key.transpose(-2, -1)
+    return torch.softmax(scores if bias is None else scores + bias, -1) @ value
+
+
 def _over_references(at: Tensor, sequence: Tensor) -> Tensor:
     """Return the sum of the gradients that the references of a sequence give it."""
     dimension = batch_dimension(sequence, at)

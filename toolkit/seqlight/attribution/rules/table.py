@@ -38,6 +38,7 @@ from seqlight.attribution.rules.atan2 import Atan2
 from seqlight.attribution.rules.comparisons import Compare
 from seqlight.attribution.rules.constants import Hold
 from seqlight.attribution.rules.elementwise import Rescale, Rounding
+from seqlight.attribution.rules.indicators import choice
 from seqlight.attribution.rules.numerical_integration import Integrated
 from seqlight.attribution.rules.operation_names import IN_PLACE_OPERATORS, spellings
 from seqlight.attribution.rules.order_statistics import Mode, Selection, crossing_value, larger_maximum
@@ -56,6 +57,7 @@ from seqlight.attribution.rules.special_functions import (
     sigmoid_slope,
     tanh_slope,
 )
+from seqlight.attribution.rules.switch import Switch
 from seqlight.attribution.rules.table_entry import Entry, Treatment
 from seqlight.attribution.rules.unpooling import Unpool, max_unpool, put
 from seqlight.attribution.rules.where import Choose, condition, greater_or_equal, less_or_equal
@@ -214,6 +216,7 @@ OURS = (
     Entry("cell", cells.next_states, cells.Cell(), cells.Cell()),
     Entry("quotient", quotient, Rescale(), Quotient(), broadcasts=True, linear_in=0),
     Entry("hold", hold, Hold()),
+    Entry("choice", choice, Switch(), Switch(), broadcasts=True),
     Entry("max_unpool", put, Unpool(), Unpool()),
 )
 
@@ -264,7 +267,16 @@ def rules() -> dict[Any, Entry]:
 def compared() -> dict[Any, Entry]:
     """Return the entry of each comparison: they explain nothing, but how they come out counts."""
     found = ((name, function) for name in comparisons.NAMES for function in spellings(name))
-    return {function: Entry(name, function, Compare(), Compare()) for name, function in found}
+    return {function: Entry(name, function, Compare(), Compare(), hides=True) for name, function in found}
+
+
+@cache
+def hiding() -> dict[Any, Entry]:
+    """Return the entry of each function that hides from autograd that its result depends on what it takes."""
+    data: Any = Tensor.data.__get__  # type: ignore[attr-defined]
+    detaching = [*spellings("detach"), *spellings("detach_")]
+    others = dict.fromkeys(detaching, "detach") | {data: "data", torch._C._set_grad_enabled: "no_grad"}
+    return compared() | {function: Entry(name, function, None, hides=True) for function, name in others.items()}
 
 
 def _poolings() -> dict[Any, Entry]:

@@ -37,6 +37,8 @@ class Entry:
     fused : callable, optional
         Takes the arguments of a call, and returns the single operation of ours that is equivalent, with its arguments;
         None if there is none.
+    hides : bool
+        Whether its result depends on the operands without a gradient.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Entry:
     indices: bool | None = None
     kernel: Function | None = None
     fused: Function | None = None
+    hides: bool = False
 
     @cached_property
     def is_product(self) -> bool:

@@ -1,0 +1,316 @@
+"""What is detached, compared, or computed without gradients depends on the input: it is explained as what has one."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import seqlight as sl
+from user_operations import by_numpy
+
+X = sl.random_one_hot((3, 4, 12), random_state=0)
+SETTINGS = {"n_shuffles": 4, "random_state": 0, "device": "cpu"}
+
+
+class Residual(nn.Module):
+    """Two residual blocks around a function."""
+
+    def __init__(self, function):
+        super().__init__()
+        torch.manual_seed(1)
+        self.stem, self.body = nn.Conv1d(4, 6, 5, padding=2), nn.Conv1d(6, 6, 3, padding=1)
+        self.function, self.last = function, nn.Linear(72, 1)
+        self.double()
+
+    def forward(self, x):
+        h = torch.tanh(2 * self.stem(x))
+        h = h + self.function(3 * self.body(h))
+        return self.last((h + 0.5 * self.function(h)).flatten(1))
+
+
+def softmax(shift):
+    def function(h):
+        e = torch.exp(h - shift(h))
+        return e / e.sum(1, keepdim=True)
+
+    return function
+
+
+def log_sum(shift):
+    return lambda h: h * (torch.log(torch.exp(h - shift(h)).sum(1, keepdim=True)) + shift(h))
+
+
+def highest(h):
+    return h.max(1, keepdim=True).values
+
+
+def length(h):
+    return h.norm(dim=1, keepdim=True)
+
+
+def in_the_dark(function):
+    def dark(h):
+        with torch.no_grad():
+            return function(h)
+
+    return dark
+
+
+def row_by_row(h):
+    with torch.no_grad():
+        largest = torch.stack([torch.max(one) for one in h])
+    return largest.view(-1, 1, 1)
+
+
+def in_place(function):
+    def copied(h):
+        h = h.clone()
+        function(h)
+        return h
+
+    return copied
+
+
+def shifted_in_place(h):
+    e = h.clone()
+    e.sub_(highest(h).detach()).exp_()
+    return e.div_(e.sum(1, keepdim=True))
+
+
+def mask_in_place(h):
+    mask = torch.zeros_like(h)
+    mask[h > 0] = 1
+    return h * mask
+
+
+def mask_then_scaled(h):
+    mask = torch.zeros_like(h)
+    mask[h > 0] = 2
+    mask *= 0.5
+    return h * mask
+
+
+def hard(h):
+    return (h > 0).to(h.dtype)
+
+
+def straight_through(h):
+    soft = torch.sigmoid(h)
+    return hard(h) - soft.detach() + soft
+
+
+def written_before_use(h):
+    g = h + 0
+    mask = g > 0
+    g.mul_(2).sub_(1)
+    return h * mask.to(h.dtype) + g - g
+
+
+def times_one(h):
+    one = torch.ones_like(h[:, :1])
+    one *= h[:, :1].detach()
+    return one * h
+
+
+def largest_of(kind):
+    return lambda h: h * kind(h > 0.2, 1, keepdim=True).to(h.dtype)
+
+
+# Two ways to write a function, of which the second needs no twin.
+SAME = {
+    "softmax": (softmax(lambda h: highest(h).detach()), softmax(highest)),
+    "softmax, data": (softmax(lambda h: highest(h.data)), softmax(highest)),
+    "softmax, detached before": (softmax(lambda h: h.detach().amax(1, keepdim=True)), softmax(highest)),
+    "softmax, no_grad": (softmax(in_the_dark(highest)), softmax(highest)),
+    "softmax, inference": (softmax(torch.inference_mode()(highest)), softmax(highest)),
+    "softmax, a maximum of each row": (softmax(row_by_row), softmax(lambda h: h.amax((1, 2), keepdim=True))),
+    "softmax, in place": (shifted_in_place, softmax(highest)),
+    "logsumexp": (log_sum(in_the_dark(highest)), log_sum(highest)),
+    "norm": (lambda h: h / length(h).detach(), lambda h: h / length(h)),
+    "norm, no_grad": (lambda h: h / in_the_dark(length)(h), lambda h: h / length(h)),
+    "a branch": (lambda h: torch.sigmoid(h).detach() * h, lambda h: torch.sigmoid(h) * h),
+    "rounded": (lambda h: h + (h.round() - h).detach(), torch.round),
+    "straight through": (straight_through, lambda h: torch.sign(h).clamp(min=0)),
+    "a factor in place": (times_one, lambda h: h[:, :1] * h),
+    "relu, float": (lambda h: hard(h) * h, F.relu),
+    "relu, float32": (lambda h: (h > 0).float() * h, F.relu),
+    "relu, type_as": (lambda h: h * (h > 0).type_as(h), F.relu),
+    "relu, not": (lambda h: h * (~(h < 0)).to(h.dtype), F.relu),
+    "relu, complement": (lambda h: h * (1 - (h < 0).to(h.dtype)), F.relu),
+    "relu, integers": (lambda h: h * (h > 0).long(), F.relu),
+    "relu, numbers that are chosen": (lambda h: h * torch.where(h > 0, 1.0, 0.0).to(h.dtype), F.relu),
+    "relu, detached": (lambda h: h * (h.detach() > 0).to(h.dtype), F.relu),
+    "relu, no_grad": (lambda h: h * in_the_dark(hard)(h), F.relu),
+    "relu, in place": (in_place(lambda h: h.mul_(hard(h))), F.relu),
+    "relu, a mask in place": (mask_in_place, F.relu),
+    "relu, a mask in place, scaled": (mask_then_scaled, F.relu),
+    "relu, written to before its use": (written_before_use, F.relu),
+    "leaky relu": (lambda h: hard(h) * h + 0.1 * (h <= 0).to(h.dtype) * h, lambda h: F.leaky_relu(h, 0.1)),
+    "threshold": (lambda h: (h > 0.3).to(h.dtype) * h, lambda h: F.threshold(h, 0.3, 0.0)),
+    "a band": (lambda h: h * ((h > -0.5) & (h < 0.5)).to(h.dtype), lambda h: F.threshold(h, -0.5, 0) * (h < 0.5)),
+    "both sides": (lambda h: h * ((h < -0.5) | (h > 0.5)).to(h.dtype), F.hardshrink),
+    "exclusive": (lambda h: h * ((h < -0.5) ^ (h > 0.5)).to(h.dtype), F.hardshrink),
+    "a gate of another": (lambda h: h * hard(h.roll(1, 2)), lambda h: h * torch.sign(h.roll(1, 2)).clamp(min=0)),
+    "a mask of another": (lambda h: h * (h.roll(1, 2) > 0), lambda h: h * torch.sign(h.roll(1, 2)).clamp(min=0)),
+    "a fill by another": (
+        lambda h: h.masked_fill(h.roll(1, 2) <= 0, 0.5),
+        lambda h: 0.5 + (h - 0.5) * torch.sign(h.roll(1, 2)).clamp(min=0),
+    ),
+    "a fill by another, in place": (
+        in_place(lambda h: h.masked_fill_(h.roll(1, 2) <= 0, 0.5)),
+        lambda h: 0.5 + (h - 0.5) * torch.sign(h.roll(1, 2)).clamp(min=0),
+    ),
+    "an assignment by another": (
+        in_place(lambda h: h.__setitem__(h.roll(1, 2) <= 0, 0.5)),
+        lambda h: 0.5 + (h - 0.5) * torch.sign(h.roll(1, 2)).clamp(min=0),
+    ),
+    "a choice by another": (
+        lambda h: torch.where(h.roll(1, 2) > 0, h, h.tanh()),
+        lambda h: h.tanh() + (h - h.tanh()) * torch.sign(h.roll(1, 2)).clamp(min=0),
+    ),
+    "a choice by another, as a method": (
+        lambda h: h.where(h.roll(1, 2) > 0, h.tanh()),
+        lambda h: h.tanh() + (h - h.tanh()) * torch.sign(h.roll(1, 2)).clamp(min=0),
+    ),
+    "any": (largest_of(torch.any), lambda h: h * torch.sign(h.amax(1, keepdim=True) - 0.2).clamp(min=0)),
+    "all": (largest_of(torch.all), lambda h: h * torch.sign(h.amin(1, keepdim=True) - 0.2).clamp(min=0)),
+    "a count": (
+        lambda h: h / ((h > 0).sum(1, keepdim=True) + 1),
+        lambda h: h / (torch.sign(h).clamp(min=0).sum(1, keepdim=True) + 1),
+    ),
+}
+
+
+def explained(function, **settings):
+    return sl.attribute(Residual(function), X, **(SETTINGS | settings))
+
+
+@pytest.mark.reliability(
+    "attribution",
+    "what is detached, compared or computed in no_grad(): a softmax less a detached maximum, a gate (h > 0).float()",
+    "explained as the same function with a gradient is, to rounding",
+)
+@pytest.mark.filterwarnings("error::seqlight.errors.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
+@pytest.mark.parametrize("name", SAME)
+def test_a_function_is_explained_as_the_same_one_with_a_gradient(name):
+    function, plain = SAME[name]
+    found, expected = explained(function), explained(plain)
+    assert found.relative_deltas.max() < 1e-9
+    torch.testing.assert_close(found.outputs, expected.outputs, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found.attributions, expected.attributions, rtol=1e-9, atol=1e-12)
+    by_one = explained(function, batch_size=1)
+    torch.testing.assert_close(by_one.attributions, found.attributions, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("error::seqlight.errors.ConvergenceWarning")
+@pytest.mark.parametrize("name", SAME)
+def test_attributions_with_a_graph_are_the_same(name):
+    found = sl.differentiable_attributions(Residual(SAME[name][0]), X.double(), n_shuffles=4, random_state=0)
+    expected = sl.differentiable_attributions(Residual(SAME[name][1]), X.double(), n_shuffles=4, random_state=0)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["softmax", "norm, no_grad", "a gate of another", "a choice by another"])
+def test_their_derivatives_are_those_of_finite_differences(name):
+    model, references = Residual(SAME[name][0]), sl.dinucleotide_shuffle(X, n=2, random_state=0).double()
+    weights = torch.randn(X.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def loss():
+        return (sl.differentiable_attributions(model, X.double(), references) * weights).sum()
+
+    (gradient,) = torch.autograd.grad(loss(), model.body.weight)
+    direction, step = torch.randn_like(gradient), 1e-6
+    ends = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            model.body.weight += sign * step * direction
+        ends.append(float(loss().detach()))
+        with torch.no_grad():
+            model.body.weight -= sign * step * direction
+    assert float((gradient * direction).sum()) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["softmax, no_grad", "a gate of another", "a mask of another", "straight through"])
+def test_layers_and_the_audit_agree(name):
+    layers = explained(SAME[name][0], layers=["stem", "body"])
+    expected = explained(SAME[name][1], layers=["stem", "body"])
+    for one, other in zip(layers.layers.values(), expected.layers.values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+    found = sl.audit(Residual(SAME[name][0]), X, n_shuffles=2, random_state=0, device="cpu")
+    assert found.complete
+    assert not len(found.culprits)
+
+
+def test_a_whole_body_without_gradients_is_explained():
+    class Frozen(Residual):
+        def forward(self, x):
+            with torch.no_grad():
+                features = super().forward(x)
+            return features * 2
+
+    found = sl.attribute(Frozen(torch.relu), X, **SETTINGS)
+    expected = explained(torch.relu)
+    torch.testing.assert_close(found.attributions, 2 * expected.attributions, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.reliability(
+    "models",
+    "a model that keeps what it detached, as a log of itself does",
+    "it keeps tensors without a graph",
+)
+def test_what_a_model_keeps_has_no_graph():
+    class Logging(Residual):
+        def forward(self, x):
+            h = self.stem(x).tanh()
+            self.seen, self.high = h.detach().mean(-1), (h > 0).float().mean()
+            with torch.no_grad():
+                self.dark = h.exp()
+            self.array = h.detach().cpu().numpy()
+            return self.last(h.flatten(1))
+
+    model = Logging(None)
+    for explain in (sl.attribute, sl.differentiable_attributions):
+        explain(model, X.double(), n_shuffles=2, random_state=0)
+        assert not any(one.requires_grad for one in (model.seen, model.high, model.dark))
+        assert copy.deepcopy(model).seen.shape == model.seen.shape
+
+
+def test_what_is_never_used_costs_no_rule():
+    def unused(h):
+        torch.linalg.svdvals(h.detach())  # which has no rule
+        return h.tanh()
+
+    torch.testing.assert_close(explained(unused).attributions, explained(torch.tanh).attributions)
+
+
+def without_a_twin(h):
+    found = torch.linalg.svdvals(h.detach()).sum(1).view(-1, 1, 1)
+    return h * found
+
+
+def written_to_behind_its_back(h):
+    g = h + 0
+    g.data.exp_()
+    return g
+
+
+@pytest.mark.parametrize(
+    "function", [lambda h: h * by_numpy(h.roll(1, 1)), written_to_behind_its_back, lambda h: h * h.argsort(1)]
+)
+def test_what_has_no_twin_is_still_warned_of(function):
+    with pytest.warns(sl.ConvergenceWarning):
+        explained(function)
+
+
+@pytest.mark.filterwarnings("ignore::seqlight.errors.IntegratedWarning")
+def test_a_twin_without_a_rule_is_integrated():
+    assert explained(without_a_twin).relative_deltas.max() < 1e-9
+
+
+def test_gradients_stop_where_the_model_stops_them():
+    function, plain = SAME["norm"]
+    found = sl.input_x_gradient(Residual(function), X, device="cpu").attributions
+    assert not torch.allclose(found, sl.input_x_gradient(Residual(plain), X, device="cpu").attributions)
