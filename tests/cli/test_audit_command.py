@@ -17,7 +17,7 @@ import torch
 class Gate(torch.nn.Module):
     def forward(self, x):
         h = x[:, 0] - x[:, 1]
-        return (h * (h > 0).float()).sum(dim=1, keepdim=True)
+        return (h * torch.from_numpy(h.detach().numpy() > 0).float()).sum(dim=1, keepdim=True)
 
 class Sum(torch.nn.Module):
     def forward(self, x):

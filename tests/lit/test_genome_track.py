@@ -13,6 +13,7 @@ from seqlight.datasets.tiled_genome import TiledGenome
 from seqlight.lit import DeepLiftShapModule, GenomeDataModule, PredictModule
 from toy_genome import draw, write_genome
 from toy_genome import window as text_of
+from user_operations import by_numpy
 
 WINDOW, TILE = 30, 12
 QUIET = {"accelerator": "cpu", "devices": 1, "progress": False}
@@ -246,16 +247,16 @@ def test_what_is_not_finite_is_left_out(genome, fasta, tmp_path):
 
 @pytest.mark.reliability("tracks", "a model whose attributions are incomplete", "a warning with the largest delta")
 def test_attributions_that_do_not_add_up_are_reported(fasta, tmp_path):
-    class Detached(Net):
+    class Unseen(Net):
         def forward(self, X):
             y = super().forward(X)
-            return y + 5 * y.detach()
+            return y + 5 * by_numpy(y)
 
-    module = DeepLiftShapModule(Detached(), n_shuffles=3)
+    module = DeepLiftShapModule(Unseen(), n_shuffles=3)
     with pytest.warns(sl.ConvergenceWarning, match=r"in the worst of \d+ of 10 windows"):
         tracked(module, fasta, tmp_path / "out", chroms=["chr1"])
     with pytest.raises(sl.ConvergenceError, match="deltas too high"):
-        tracked(DeepLiftShapModule(Detached(), n_shuffles=3, deltas="raise"), fasta, tmp_path / "b", chroms=["chr1"])
+        tracked(DeepLiftShapModule(Unseen(), n_shuffles=3, deltas="raise"), fasta, tmp_path / "b", chroms=["chr1"])
 
 
 @pytest.mark.filterwarnings("ignore::seqlight.errors.ReferencesWarning")
