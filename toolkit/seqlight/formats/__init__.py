@@ -4,7 +4,8 @@ FASTA
     ``fasta_reader`` reads small files whole. ``genome`` cuts windows out of large ones: ``fasta_index`` finds where
     each sequence lies, ``fai`` keeps that beside the file as samtools does, ``fasta_windows`` is the compiled loop.
 BED and narrowPeak
-    ``bed_reader`` (another dialect: its `FORMATS` and `BedLines`), ``bed_writer`` (another column: its `write_bed`).
+    ``bed_reader`` (another dialect: its `FORMATS` and `BedLines`), ``bed_columns`` (how a narrowPeak is told),
+    ``bed_writer`` (another column: its `write_bed`).
 bigWig
     ``bigwig_reader``, and ``bigwig_header``, which refuses files that pyBigWig would crash on. ``bigwig_writer`` merges
     windows (``merged_windows``) into a ``bigwig_file``, which is written a piece of a chromosome at a time

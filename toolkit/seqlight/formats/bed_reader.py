@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from seqlight.errors import InputError
 from seqlight.files.paths import as_path
 from seqlight.files.text import read_text
+from seqlight.formats.bed_columns import BED, NARROW_PEAK, are_peaks
 from seqlight.sequence.loci import STRANDS
 
 Format = Literal["auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak"]
 FORMATS = ("auto", "bed", "bed3", "bed4", "bed5", "bed6", "narrowPeak")
-# The columns in order; further ones are not read.
-BED = ("chrom", "start", "end", "name", "score", "strand")
-NARROW_PEAK = (*BED, "signal", "p", "q", "summit")
 _NUMBERS = ("score", "signal", "p", "q")
 _START_HEADINGS, _END_HEADINGS = ("start", "chromstart"), ("end", "chromend", "stop")
 # Headings of the tables that MACS writes beside its peaks.
@@ -239,11 +237,7 @@ class BedLines:
         name = self.path.name.lower().removesuffix(".gz").removesuffix(".bgz")
         if self._has_peak_track or name.endswith(".narrowpeak"):
             return True
-        if ".narrowpeak" in name and self.rows and 2 * sum(map(_has_peak_columns, self.rows)) >= len(self.rows):
-            return True  # peaks.narrowPeak.bed and the like, unless the columns were dropped
-        # A thousand lines, from all over a large file, are enough to tell.
-        some = self.rows[:: max(1, len(self.rows) // 1000)]
-        return 0 < len(some) <= 2 * sum(map(_is_peak, some))
+        return are_peaks(self.rows, named=".narrowpeak" in name)
 
     def _parse(self, name: str, text: Sequence[str], kind: type) -> NDArray[Any]:
         found = _as_numbers(text, kind)
@@ -264,31 +258,6 @@ def _how_to_skip(name: str) -> str:
     """Return how to read only the columns before `name`."""
     n = min(NARROW_PEAK.index(name), len(BED))
     return f"leave out what is no {name} by format='bed{n}' (on the command line, with `cut -f1-{n}`)"
-
-
-def _is_peak(fields: Sequence[str]) -> bool:
-    """Return whether a line may be of a narrowPeak file, maybe with further columns, as IDR and bedtools write them."""
-    if not _has_peak_columns(fields):
-        return False
-    if len(fields) > len(NARROW_PEAK) and not any("." in one.strip(".") or one == "-1" for one in fields[6:9]):
-        return False  # whole numbers only: counts in many samples
-    try:
-        start, end, summit = int(fields[1]), int(fields[2]), int(fields[9])
-        [float("nan" if one == "." else one) for one in fields[6:9]]
-    except ValueError:
-        return False
-    return -1 <= summit < end - start
-
-
-def _has_peak_columns(fields: Sequence[str]) -> bool:
-    return len(fields) >= len(NARROW_PEAK) and not _is_bed12(fields)
-
-
-def _is_bed12(fields: Sequence[str]) -> bool:
-    """Return whether a line has the blocks of BED12 (and of gappedPeak): their number, sizes and starts."""
-    if len(fields) < 12 or not fields[9].strip().isdecimal():
-        return False
-    return all(len(one.strip().strip(",").split(",")) == int(fields[9]) for one in fields[10:12])
 
 
 def _as_numbers(text: Sequence[str], kind: type) -> NDArray[Any] | None:
