@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 import seqlight as sl
-from seqlight.cli.models import open_model, open_models
+from seqlight.cli.models import open_model
+from seqlight.cli.networks import open_network
 from seqlight.extras import import_extra
 from seqlight.lit import checkpoints
 
@@ -192,8 +193,8 @@ def test_several_checkpoints(named, tmp_path):
     nets = [Net(), Net()]
     for i, net in enumerate(nets):
         torch.save(net.state_dict(), tmp_path / f"{i}.pt")
-    found = open_models(named("Net"), [tmp_path / "0.pt", tmp_path / "1.pt"])
-    assert all(torch.equal(one(X), net(X)) for one, net in zip(found, nets, strict=True))
+    found = open_network(named("Net"), [tmp_path / "0.pt", tmp_path / "1.pt"])
+    assert all(torch.equal(one(X), net(X)) for one, net in zip(found.models, nets, strict=True))
 
 
 def test_safetensors_are_an_extra(named, tmp_path, monkeypatch):

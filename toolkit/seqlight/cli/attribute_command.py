@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from seqlight.cli.flat_signature import flat_signature
 from seqlight.cli.shared_options import NETWORK, RUN, NetworkOptions, RunOptions
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @flat_signature
@@ -76,8 +79,9 @@ def attribute_command(
         quiet: Show no progress.
     """
     from seqlight.cli.data_sets import open_data
+    from seqlight.cli.exports import require_exports
     from seqlight.cli.input_files import require_inputs_kept
-    from seqlight.cli.runs import require_exports, run_command
+    from seqlight.cli.runs import run_command
     from seqlight.lit.attribution_module import DeepLiftShapModule
     from seqlight.prediction.batch_size import require_batch_size
     from seqlight.prediction.float32_precision import require_precision
@@ -118,7 +122,7 @@ def attribute_command(
     )
 
 
-def _kept(network: Any) -> tuple[str, ...]:
+def _kept(network: nn.Module) -> tuple[str, ...]:
     """Return what is kept by default."""
     from math import prod
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def open_model(
@@ -13,7 +16,7 @@ def open_model(
     module: str | None = None,
     init_args: Mapping[str, Any] | None = None,
     trusted: bool = False,
-) -> Any:
+) -> nn.Module:
     """Return a model, in evaluation mode.
 
     Parameters
@@ -47,18 +50,7 @@ def open_model(
     return as_model(model, checkpoint, init_args, trusted, module).eval()
 
 
-def open_models(
-    model: str | None,
-    checkpoints: Sequence[str | Path],
-    module: str | None = None,
-    init_args: Mapping[str, Any] | None = None,
-    trusted: bool = False,
-) -> list[Any]:
-    """Return a model for each checkpoint, such as those of several folds; see :func:`open_model`."""
-    return [open_model(model, one, module, init_args, trusted) for one in checkpoints]
-
-
-def _whole_model(checkpoint: str | Path | None, init_args: Mapping[str, Any] | None, trusted: bool) -> Any:
+def _whole_model(checkpoint: str | Path | None, init_args: Mapping[str, Any] | None, trusted: bool) -> nn.Module:
     from seqlight.errors import InputError
     from seqlight.lit.checkpoints import read_whole_model
 

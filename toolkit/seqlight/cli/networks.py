@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def open_network(
@@ -19,7 +22,7 @@ def open_network(
     positions: Any = None,
     strand_channels: int | None = None,
     alphabet: str = "DNA",
-) -> Any:
+) -> nn.Module:
     """Return the model that the options of a command describe.
 
     Parameters
@@ -48,7 +51,7 @@ def open_network(
     """
     import torch
 
-    from seqlight.cli.models import open_models
+    from seqlight.cli.models import open_model
     from seqlight.errors import InputError, SeqlightError
 
     if strand_channels is not None and strands == "forward":
@@ -57,12 +60,12 @@ def open_network(
         )
     partners: dict[str, Any] = {} if strands == "forward" else {"complement": _partners(alphabet)}
     name, arguments = _of_class(model, init_args)
-    checkpoints: list[Any] = checkpoint if isinstance(checkpoint, list) else [checkpoint]
+    checkpoints = checkpoint if isinstance(checkpoint, list) else [checkpoint]
     # The random generators of the caller stay as they are, and no device is started: weights are drawn on the CPU.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         try:
-            models = open_models(name, checkpoints, module, arguments, trusted)
+            models = [open_model(name, one, module, arguments, trusted) for one in checkpoints]
         except SeqlightError:
             raise
         except Exception as error:
@@ -76,15 +79,14 @@ def open_network(
         return models[0]
     from seqlight.prediction.ensemble import Ensemble
 
-    found: Any = Ensemble(
+    return Ensemble(
         models,
         strands,
         [0] if shifts is None else shifts,
         positions=positions,
         strand_channels=strand_channels,
         **partners,
-    )
-    return found.eval()
+    ).eval()
 
 
 def _partners(alphabet: str) -> list[int]:

@@ -55,8 +55,9 @@ def predict_command(
     """
     # Lightning and the rest load here, so that --help does not wait for them.
     from seqlight.cli.data_sets import open_data
+    from seqlight.cli.exports import require_exports
     from seqlight.cli.input_files import require_inputs_kept
-    from seqlight.cli.runs import require_exports, run_command
+    from seqlight.cli.runs import run_command
     from seqlight.lit.prediction_module import PredictModule
 
     require_inputs_kept(out, data=data, genome=genome, checkpoint=network.checkpoint)

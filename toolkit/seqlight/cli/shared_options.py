@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class NetworkOptions:
         """Whether sequences are turned or moved, and outputs back."""
         return self.strands != "forward" or bool(self.shifts)
 
-    def open(self, model: str | dict[str, Any] | None, alphabet: str = "DNA") -> Any:
+    def open(self, model: str | dict[str, Any] | None, alphabet: str = "DNA") -> nn.Module:
         """Return the model, as :func:`seqlight.cli.networks.open_network` does."""
         from seqlight.cli.networks import open_network
 
