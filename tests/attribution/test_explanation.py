@@ -1,13 +1,17 @@
 """What an Explanation says of itself, printed and in a notebook."""
 
+import copy
 import json
+import pickle
 import re
 
+import numpy as np
 import pytest
 import torch
 
 import seqlight as sl
 from seqlight.attribution.explanation import Explanation
+from seqlight.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,29 @@ def test_odd_records_are_shown(shape, value):
     )
     assert str(record).startswith("Explanation by attribute: ")
     assert "<pre>" not in record._repr_html_()
+
+
+@pytest.mark.reliability(
+    "Explaining a model",
+    "an Explanation used as if it were a tensor: indexed, iterated over, made an array or drawn",
+    "an error that names its tensors; NumPy would make an array of one object",
+)
+@pytest.mark.parametrize(
+    "use",
+    [lambda one: one[0], list, np.asarray, sl.plot_logo, lambda one: sl.write_modisco("m", one, one)],
+)
+def test_an_explanation_is_no_tensor(record, use):
+    with pytest.raises(InputError, match=r"an Explanation.*\.(attributions|hypothetical)"):
+        use(record)
+
+
+def test_attributes_of_its_tensors_are_told(record):
+    with pytest.raises(AttributeError, match=r"no attribute 'sum'; its tensors have one, as in \.attributions\.sum\."):
+        record.sum(dim=1)
+    with pytest.raises(AttributeError, match=r"an Explanation has no attribute 'seqlets'\."):
+        _ = record.seqlets
+    again = pickle.loads(pickle.dumps(copy.deepcopy(record)))
+    assert torch.equal(again.attributions, record.attributions)
 
 
 def test_showing_loads_no_matplotlib(python):

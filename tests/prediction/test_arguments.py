@@ -63,9 +63,24 @@ def test_a_model_on_several_accelerators_is_refused(pretend):
     torch.testing.assert_close(there, sl.deep_lift_shap(model, X, random_state=0, device="cpu"))
 
 
-def test_a_function_is_refused_as_a_model():
-    with pytest.raises(InputError, match=r"model is a function: expected a torch\.nn\.Module; wrap a function in one"):
-        require_module(lambda X: X)
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda X: X, r"model is a function: expected a torch\.nn\.Module; wrap a function in one"),
+        (nn.ReLU, r"model is the class ReLU: expected one of its objects, ReLU\(\.\.\.\)\."),
+        ("best.ckpt", r"model is a str: expected .*Module; make one, and load weights with its load_state_dict"),
+        (nn.Linear(2, 1).state_dict(), r"model is an OrderedDict: .*; make one, and load weights with"),
+        (torch.ones(2), r"model is a Tensor: expected a torch\.nn\.Module"),
+    ],
+)
+def test_what_is_no_model_is_refused(model, message):
+    with pytest.raises(InputError, match=message):
+        require_module(model)
+
+
+def test_a_target_in_the_place_of_further_inputs_is_told():
+    with pytest.raises(InputError, match=r"args is an int: .*; a target is passed by its name, target="):
+        sl.deep_lift_shap(nn.Flatten(), sl.random_one_hot((2, 4, 10)), 0)
 
 
 @pytest.mark.reliability(

@@ -1,12 +1,16 @@
 """What counts as one-hot, against a literal reading of each column; and other checks."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import TensorDataset
 
+from seqlight.attribution.explanation import Explanation
 from seqlight.datasets import ArrayDataset
 from seqlight.errors import InputError
 from seqlight.sequence import checks, native_loops
@@ -88,6 +92,17 @@ def test_a_large_tensor_is_read_by_several_threads():
         ),
         (TensorDataset(torch.ones(2)), r"X is a TensorDataset: .*; stack some of its rows, or use seqlight\.run"),
         (ArrayDataset(torch.ones(2)), r"X is an ArrayDataset: .*; take some of its rows, X\[:100\], or use"),
+        (pd.Series(["ACGT", "TTTT"]), r"X is a Series of strings: .*; use one_hot_encode\(X\)\."),
+        (pd.Series([1, 2]), r"X is a Series: expected a torch\.Tensor; convert it first\."),
+        (pd.DataFrame({"peak": ["ACGT"]}), r"X is a DataFrame: .*; encode its column .*, such as one_hot_encode\(X\["),
+        (Path("peaks.fa"), r"X is a .*Path: .*; read the file first, such as seqlight\.FastaDataset\(path\)\[:\]\."),
+        (__file__, r"X is a str: .*; read the file first, such as seqlight\.FastaDataset"),
+        ([torch.eye(4)] * 2, r"X is a list of tensors: expected a torch\.Tensor; use torch\.stack\(X\)\."),
+        ((torch.ones(1, 4, 9),) * 2, r"X is a tuple of tensors: .*; use torch\.cat\(X\)\."),
+        (
+            Explanation("attribute", *[torch.ones(1, 4, 9)] * 2, torch.ones(1)),
+            r"an Explanation: .* X\.attributions\.",
+        ),
         ([1, 2], r"X is a list: expected a torch\.Tensor; convert it first\."),
         (torch.arange(12).view(3, 4) % 4, r"X has shape \(3, 4\): .* integers for letters, so one-hot encode it first"),
         (torch.eye(4, dtype=torch.int8), r"X has shape \(4, 4\): .*; use X\.unsqueeze\(0\) for one sequence"),

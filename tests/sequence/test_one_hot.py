@@ -4,6 +4,7 @@ import itertools
 import random
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -78,7 +79,7 @@ def test_errors_in_many_long_strings_are_located():
     assert sl.one_hot_encode(several).tolist() == sl.random_one_hot((500, 4, 700), random_state=1).tolist()
     several[499] = several[499][:-1] + "x"
     several[320] = several[320][:600] + "n" + several[320][601:]
-    with pytest.raises(InputError, match=r"position 600 of the sequence is 'n'"):
+    with pytest.raises(InputError, match=r"position 600 of sequence 320 is 'n'"):
         sl.one_hot_encode(several)
 
 
@@ -91,8 +92,14 @@ def test_errors_in_many_long_strings_are_located():
         (["ACG", ""], {}, "the sequence is empty"),
         ("acgt", {}, r"position 0 of the sequence is 'a': .*; pass sequence\.upper\(\)"),
         ("ACGTN", {"ignore": ""}, r"position 4 of the sequence is 'N': expected one of ACGT; add it"),
+        (__file__, {}, r"position 0 of the sequence is '/': .*; read the file first, such as seqlight\.FastaDataset"),
+        (
+            pd.DataFrame({"ACGT": ["A"]}),
+            {},
+            r"sequence is a DataFrame: .*; pass the column that holds them",
+        ),
         (b"ACGT", {}, r"sequence is a bytes: expected a str or a list of them\."),
-        (3, {}, r"sequence is a int: expected a str"),
+        (3, {}, r"sequence is an int: expected a str"),
         (["ACG", 3], {}, r"expected a string of characters but got int: pass a str\."),
         ("ACGT", {"dtype": "int9"}, r"dtype is 'int9': expected a torch\.dtype or its name"),
         ("ACGT", {"dtype": int}, r"dtype is <class 'int'>: expected a torch\.dtype"),

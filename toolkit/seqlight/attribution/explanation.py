@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -162,6 +162,14 @@ class Explanation:
 
     def __len__(self) -> int:
         return len(self.attributions)
+
+    def __getitem__(self, rows: Any) -> NoReturn:
+        # Also what iterates over it and makes an array of it, which NumPy would do in silence, of the object itself.
+        raise InputError("an Explanation is no tensor: expected one of those that it holds, such as .attributions[0].")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        advice = f"; its tensors have one, as in .attributions.{name}" if hasattr(Tensor, name) else ""
+        raise AttributeError(f"an Explanation has no attribute {name!r}{advice}.", name=name, obj=self)
 
     def __repr__(self) -> str:
         names_of: dict[str, list[str]] = {}

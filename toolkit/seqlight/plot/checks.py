@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqlight.errors import InputError, kind_of
+from seqlight.sequence.checks import holds_attributions
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +32,8 @@ def as_float_array(given: Any, name: str) -> Floats:
         if given.is_meta or given.is_nested or given.is_quantized or given.layout != torch.strided:
             raise InputError(f"`{name}` is no dense tensor that holds its values: convert it to one first.")
         given = given.detach().to(torch.float64).numpy(force=True)
+    if holds_attributions(given):
+        raise InputError(f"`{name}` is {kind_of(given)}: pass those of one example, `{name}.attributions[0]`.")
     try:
         return np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:

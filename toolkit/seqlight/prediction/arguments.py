@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, kind_of
 from seqlight.sequence.checks import require_one_hot, require_tensor
 
 HALF = (torch.float16, torch.bfloat16)
@@ -20,8 +21,7 @@ HALF = (torch.float16, torch.bfloat16)
 def require_module(model: object) -> None:
     """Raise InputError unless `model` is a torch.nn.Module whose parameters have sizes and numbers."""
     if not isinstance(model, nn.Module):
-        advice = "pass its .module()" if hasattr(model, "module") else "wrap a function in one"
-        raise InputError(f"model is a {type(model).__name__}: expected a torch.nn.Module; {advice}.")
+        raise InputError(f"model is {_describe_other(model)}.")
     # Every call checks this, so names are only looked up for the message.
     if any(is_lazy(one) for module in model.modules() for one in _parameters_and_buffers(module)):
         lazy = next(name for name, one in chain(model.named_parameters(), model.named_buffers()) if is_lazy(one))
@@ -99,7 +99,8 @@ def require_args(args: object) -> tuple[Tensor, ...]:
     if args is None:
         return ()
     if not isinstance(args, tuple | list):
-        raise InputError(f"args is a {type(args).__name__}: expected a tuple of tensors, one for each further input.")
+        advice = "; a target is passed by its name, target=" if isinstance(args, int | str) else ""
+        raise InputError(f"args is {kind_of(args)}: expected a tuple of tensors, one for each further input{advice}.")
     # Detached, so that no result is part of the caller's graph.
     return tuple(require_tensor(one, f"args[{i}]").detach() for i, one in enumerate(args))
 
@@ -109,6 +110,18 @@ def require_rows(args: Sequence[Tensor], rows: int | None) -> None:
     for i, arg in enumerate(args):
         if rows is not None and (arg.ndim == 0 or len(arg) != rows):
             raise InputError(f"args[{i}] has shape {tuple(arg.shape)} and X {rows} rows: expected a row for each.")
+
+
+def _describe_other(model: object) -> str:
+    """Return what something is that is no model, what was expected, and how one is made of it."""
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        return f"the class {model.__name__}: expected one of its objects, {model.__name__}(...)"
+    advice = "wrap a function in one"
+    if hasattr(model, "module"):
+        advice = "pass its .module()"
+    elif isinstance(model, str | Path | Mapping):
+        advice = "make one, and load weights with its load_state_dict"
+    return f"{kind_of(model)}: expected a torch.nn.Module; {advice}"
 
 
 def _parameters_and_buffers(module: nn.Module) -> Iterator[Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from os.path import isfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,19 +29,41 @@ def require_tensor(X: object, name: str = "X") -> Tensor:
     """Return `X` if it is a dense torch.Tensor of real numbers; raise InputError with the remedy if not."""
     if isinstance(X, Tensor):
         return require_dense(X, name)
-    found, remedy = kind_of(X), "convert it first"
-    if isinstance(X, np.ndarray):
-        found, remedy = "a numpy.ndarray", f"use torch.from_numpy({name})"
-        if X.dtype.kind in "USO":
-            found, remedy = f"{found} of {X.dtype}", f"use one_hot_encode({name}.tolist()) if it holds strings"
-    elif isinstance(X, Dataset):
-        rows = f"take some of its rows, {name}[:100]" if hasattr(X, "batch") else "stack some of its rows"
-        remedy = f"{rows}, or use seqlight.run, which reads them in batches"
-    elif isinstance(X, str):
-        remedy = f"use one_hot_encode({name})"
-    elif isinstance(X, list | tuple) and X and all(isinstance(one, str) for one in X):
-        found, remedy = f"{found} of strings", f"use one_hot_encode({name})"
+    found, remedy = _describe_other(X, name)
     raise InputError(f"{name} is {found}: expected a torch.Tensor; {remedy}.")
+
+
+def _describe_other(X: object, name: str) -> tuple[str, str]:
+    """Return what something that is no tensor is, and how a tensor is made of it."""
+    found = kind_of(X)
+    if isinstance(X, np.ndarray):
+        if X.dtype.kind in "USO":
+            return f"a numpy.ndarray of {X.dtype}", f"use one_hot_encode({name}.tolist()) if it holds strings"
+        return "a numpy.ndarray", f"use torch.from_numpy({name})"
+    if isinstance(X, Dataset):
+        rows = f"take some of its rows, {name}[:100]" if hasattr(X, "batch") else "stack some of its rows"
+        return found, f"{rows}, or use seqlight.run, which reads them in batches"
+    if isinstance(X, Path) or (isinstance(X, str) and isfile(X)):
+        return found, "read the file first, such as seqlight.FastaDataset(path)[:]"
+    if isinstance(X, str):
+        return found, f"use one_hot_encode({name})"
+    if hasattr(X, "columns"):
+        return found, f"encode its column of sequences, such as one_hot_encode({name}['sequence'])"
+    if holds_attributions(X):
+        return found, f"use one of its tensors, such as {name}.attributions"
+    # Other things may be read from a disk, or never end.
+    listed = isinstance(X, Iterable) and (isinstance(X, list | tuple) or hasattr(X, "tolist"))
+    members: list[Any] = list(X) if isinstance(X, Iterable) and listed else []
+    if members and all(isinstance(one, str) for one in members):
+        return f"{found} of strings", f"use one_hot_encode({name})"
+    if members and all(isinstance(one, Tensor) for one in members):
+        return f"{found} of tensors", f"use torch.{'cat' if members[0].ndim > 2 else 'stack'}({name})"
+    return found, "convert it first"
+
+
+def holds_attributions(given: object) -> bool:
+    """Return whether something is an explanation, which holds attributions beside other tensors, and no tensor."""
+    return isinstance(getattr(given, "attributions", None), Tensor)
 
 
 def require_dense(X: Tensor, name: str = "X") -> Tensor:
@@ -117,6 +142,8 @@ def as_tensor(given: Any, name: str) -> Tensor:
     if isinstance(given, Tensor):
         # NumPy cannot read a tensor that PyTorch negates lazily.
         return require_dense(given, name).resolve_neg()
+    if holds_attributions(given):
+        raise InputError(f"{name} is {kind_of(given)}: expected one of its tensors, such as {name}.hypothetical.")
     try:
         if hasattr(given, "__array__") and not isinstance(given, np.ndarray | np.generic):
             given = np.array(given)  # such as a column of results, which PyTorch would read row by row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from os.path import isfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +59,14 @@ def to_string(codes: NDArray[np.uint8], alphabet: Sequence[str] = DNA, unknown: 
     return np.frombuffer(spelled, np.uint8)[codes].tobytes().decode("latin-1")
 
 
-def unknown_character(sequence: str, at: int, alphabet: Sequence[str], ignore: Sequence[str]) -> InputError:
-    """Return the error about the character at position `at`."""
+def unknown_character(
+    sequence: str, at: int, alphabet: Sequence[str], ignore: Sequence[str], which: int | None = None
+) -> InputError:
+    """Return the error about the character at position `at` of the sequence, or of sequence `which` of several."""
     found = sequence[at]
     remedy = "pass sequence.upper()" if found.upper() in alphabet else "add it to `alphabet` or to `ignore`"
+    if isfile(sequence):
+        remedy = "read the file first, such as seqlight.FastaDataset(path)[:]"
     known = f"one of {''.join(alphabet)}" + (f" (or {''.join(ignore)}, unknown)" if ignore else "")
-    return InputError(f"position {at} of the sequence is {found!r}: expected {known}; {remedy}.")
+    place = "the sequence" if which is None else f"sequence {which}"
+    return InputError(f"position {at} of {place} is {found!r}: expected {known}; {remedy}.")

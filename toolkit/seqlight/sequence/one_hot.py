@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.errors import InputError
+from seqlight.errors import InputError, kind_of
 from seqlight.sequence import alphabets, checks, letters, native_loops, random_streams
 from seqlight.sequence.random_streams import RandomSource
 
@@ -65,7 +65,10 @@ def one_hot_encode(
     out = torch.empty(*many, len(alphabet), length, dtype=_as_dtype(dtype), device="cpu")
     bad = native_loops.encode(text, known, out)
     if bad >= 0:
-        raise letters.unknown_character(sequences[bad // length], bad % length, alphabet, ignore)
+        which = bad // length
+        raise letters.unknown_character(
+            sequences[which], bad % length, alphabet, ignore, which if len(sequences) > 1 else None
+        )
     return out
 
 
@@ -256,8 +259,10 @@ def _from_codes(codes: NDArray[np.uint8], n_letters: int, dtype: torch.dtype | s
 
 
 def _as_list(sequences: object) -> list[str]:
-    if isinstance(sequences, bytes) or not isinstance(sequences, Iterable):
-        raise InputError(f"sequence is a {type(sequences).__name__}: expected a str or a list of them.")
+    table = hasattr(sequences, "columns")  # whose names would be taken for sequences
+    if table or isinstance(sequences, bytes) or not isinstance(sequences, Iterable):
+        advice = "; pass the column that holds them" if table else ""
+        raise InputError(f"sequence is {kind_of(sequences)}: expected a str or a list of them{advice}.")
     listed = list(sequences)
     if not listed:
         raise InputError("there is no sequence to encode: expected at least one string.")
