@@ -57,6 +57,24 @@ def test_the_gradient_has_the_strides_of_the_tensor():
         unbind.iterate(torch.tensor(1.0))
 
 
+@given(permutations(), st.data())
+def test_derivatives_of_gradients(case, data):
+    x, dim = case
+    x = x / 7 + 1
+    used = data.draw(st.sets(st.integers(0, x.shape[dim] - 1), min_size=1))
+
+    def power(function, leaf):
+        slices = function(leaf, dim)
+        (grad,) = torch.autograd.grad(sum((slices[i] ** (i + 3)).sum() for i in used), leaf, create_graph=True)
+        return torch.autograd.grad(grad.square().sum(), leaf)[0]
+
+    found, expected = (
+        power(function, x.clone(memory_format=torch.preserve_format).requires_grad_())
+        for function in (unbind.unbind, torch.unbind)
+    )
+    torch.testing.assert_close(found, expected)
+
+
 def of_heads(n, slices=3):
     """Views of one tensor, as heads of attention are."""
     return torch.randn(n, 7, slices, 2, 8).permute(2, 0, 3, 1, 4)

@@ -67,4 +67,6 @@ def tensors_in(value: Any) -> list[Tensor]:
         return [value]
     if not isinstance(value, CONTAINERS) or not may_contain_tensors(value):
         return []
+    if type(value) in (tuple, list) and all(isinstance(one, Tensor) for one in value):
+        return list(value)
     return [one for one in tree_flatten(value)[0] if isinstance(one, Tensor)]

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.function_bodies import open_body
 from seqlight.attribution.calls.leaves import flatten_arguments, tensors_in
+from seqlight.attribution.calls.metadata import METADATA
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.engine.forward_record import KnownCalls
 from seqlight.attribution.engine.graph_check import find_nonlinear
@@ -30,6 +31,7 @@ from seqlight.attribution.engine.kept_calls import KeptCall
 from seqlight.attribution.engine.modes import is_gate, make_call, require_same_call
 from seqlight.attribution.engine.switches import Phase, Pullback, SwitchFunction, hold, observe, pullback_of, refusal
 from seqlight.attribution.engine.twin_mode import TwinMode
+from seqlight.attribution.kernels.unbind import UNBIND, unbind
 from seqlight.attribution.rules import operation_names, recurrent
 from seqlight.attribution.rules.attention import Attention
 from seqlight.attribution.rules.attention_multiplier import attend_in_parts, has_loops
@@ -66,6 +68,8 @@ class DifferentiableMode(TwinMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in METADATA:
+            return func(*args, **kwargs)
         if self.needs_twins(func, args, kwargs, func in hiding()):
             return self.call_with_twins(func, types, args, kwargs)
         if not torch.is_grad_enabled():
@@ -73,7 +77,7 @@ class DifferentiableMode(TwinMode):
         if getattr(func, "__name__", "") == "__get__" and not isinstance(found := func(*args), Tensor):
             return found  # such as a shape
         known = self.find_known(func, args, kwargs)
-        if not any(id(one) in self._dependent for one in flatten_arguments(args, kwargs)[0]):
+        if self._dependent.keys().isdisjoint(map(id, flatten_arguments(args, kwargs)[0])):
             return func(*args, **kwargs) if known is None else known
         entry = rules().get(func)
         if entry is None:
@@ -82,7 +86,7 @@ class DifferentiableMode(TwinMode):
             (func, args), kwargs = fused, {}
             entry = rules()[func]
         call, options, in_place = make_call(entry, args, kwargs)
-        call = replace(call, dependent=tuple(i for i, one in enumerate(call.leaves) if id(one) in self._dependent))
+        call.dependent = tuple([i for i, one in enumerate(call.leaves) if id(one) in self._dependent])
         treatment: Any = entry.treatment(call.dependent, bool(options.get("rounding_mode")))
         if treatment is None and is_gate(entry, call):
             treatment, call = Rescale(), call.broadcast()
@@ -146,9 +150,9 @@ class DifferentiableMode(TwinMode):
         """Return the results that depend on the input, of a call that a rule explains, as they go on."""
         raise NotImplementedError
 
-    def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | None:
+    def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | tuple[Tensor, ...] | None:
         """Make a call that is linear in its first argument, if there is a faster way than PyTorch's own; else None."""
-        return None
+        return unbind(*args, **kwargs) if func in UNBIND else None
 
     def find_known(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Return the result of a call, with its graph, if it is known; else None."""
@@ -226,10 +230,11 @@ class DifferentiableSequenceMode(DifferentiableMode):
         self.known = known
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if self.known is not None:
-            self.known.prepare(func, args, kwargs or {})
+        if self.known is None or func in METADATA:
+            return super().__torch_function__(func, types, args, kwargs)
+        self.known.prepare(func, args, kwargs or {})
         y = super().__torch_function__(func, types, args, kwargs)
-        if self.known is not None and torch.is_grad_enabled():
+        if torch.is_grad_enabled():
             self.known.follow(func, args, kwargs or {}, y)
         return y
 
@@ -240,10 +245,10 @@ class DifferentiableSequenceMode(DifferentiableMode):
         # Whether a call that is not in the table is linear shows in its graph, if that leads to the input.
         return self.known.find(func, args, kwargs, inputs=func in rules())
 
-    def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | None:
+    def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | tuple[Tensor, ...] | None:
         """Make a convolution of a free input, which need not be able to send a gradient there."""
         if func not in DIMENSIONS or not self.is_free(args[0]):
-            return None
+            return super().call_faster(func, args, kwargs)
         y: Tensor = func(args[0].detach(), *args[1:], **kwargs)
         return y if y.requires_grad else None
 
@@ -290,11 +295,11 @@ class DifferentiableReferenceMode(DifferentiableMode):
         ys = SwitchFunction.apply(self.phase, pull, n, *observed.results[:n], *observed.operands)
         return ys if n > 1 else [ys]
 
-    def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | None:
+    def call_faster(self, func: Any, args: Any, kwargs: Any) -> Tensor | tuple[Tensor, ...] | None:
         """Make a call, with a switch behind it."""
         pullback = linear_pullback(func, args, kwargs)
         if pullback is None:
-            return None
+            return super().call_faster(func, args, kwargs)
         y = func(args[0].detach() if self.is_free(args[0]) else args[0], *args[1:], **kwargs)
         switched: Tensor = SwitchFunction.apply(self.phase, lambda grads: [pullback(grads[0])], 1, y, args[0])
         return switched

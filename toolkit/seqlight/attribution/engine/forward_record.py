@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from seqlight.attribution.calls.function_bodies import open_body
 from seqlight.attribution.calls.leaves import flatten_arguments, tensors_in
 from seqlight.attribution.calls.memory import storage_address
+from seqlight.attribution.calls.metadata import METADATA
 from seqlight.attribution.engine.visibility import is_compiled
 from seqlight.attribution.rules.operation_names import writes_in_place
 from seqlight.attribution.rules.recurrent_arguments import as_in_evaluation, networks
@@ -111,6 +112,8 @@ class ForwardRecord(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func in METADATA:
+            return func(*args, **kwargs)
         if (body := _OPENED.get(func)) is None:
             y = func(*args, **kwargs)
         else:
@@ -217,8 +220,10 @@ class KnownCalls:
 
     def follow(self, func: Any, args: Any, kwargs: Any, y: Any) -> None:
         """Note that `y`, the result of a call, is an input too, if it is known and has no gradient in the record."""
+        if not isinstance(y, Tensor):
+            return
         leaves, structure = _flatten(func, args, kwargs)
-        if isinstance(y, Tensor) and any(id(one) in self._inputs for one in leaves):
+        if not self._inputs.isdisjoint(map(id, leaves)):
             found = self._find(leaves, structure, func)
             if isinstance(found, Tensor) and not found.requires_grad:
                 self._note(y, found)

@@ -88,8 +88,10 @@ def compute(rule: Any, call: Call) -> Any:
         return AttentionFunction.apply(bias, scale, query, key, value)
     if isinstance(rule, Switch):  # of constants alone it has no derivative, as a step has none
         return call(*call.tensors)
+    # A layer norm copies what lies across memory; made here, the copy serves the multiplier and the gradient as well.
+    tensors = [one.contiguous() for one in call.tensors] if isinstance(rule, LayerNorm) else call.tensors
     try:
-        found = call(*call.tensors)
+        found = call(*tensors)
     except NotImplementedError:
         raise refusal(call.name) from None
     y = found[0] if isinstance(found, tuple | list) else found

@@ -32,14 +32,35 @@ class Unbound(RuleFunction):
         """Return the gradient at the tensor."""
         if all(one is None for one in grads):
             return None, None
-        whole = _tensor_of_slices(grads, ctx.shape, ctx.strides, ctx.dim)
-        if whole is not None:
-            return whole, None
-        like = next(one for one in grads if one is not None)
-        out = torch.empty_strided(ctx.shape, ctx.strides, dtype=like.dtype, device=like.device)
-        for slice_, grad in zip(out.unbind(ctx.dim), grads, strict=True):
-            slice_.zero_() if grad is None else slice_.copy_(grad)
-        return out, None
+        join = Joined.apply if torch.is_grad_enabled() else _join
+        return join(ctx.dim, ctx.shape, ctx.strides, *grads), None
+
+
+class Joined(RuleFunction):
+    """The tensor whose slices are given, with the gradients of slices."""
+
+    @staticmethod
+    def forward(ctx: Any, dim: int, shape: torch.Size, strides: Sequence[int], *slices: Tensor | None) -> Tensor:
+        """Return the tensor, which has 0 where there is no slice."""
+        ctx.dim = dim
+        return _join(dim, shape, strides, *slices)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the slices."""
+        each = zip(grads[0].unbind(ctx.dim), ctx.needs_input_grad[3:], strict=True)
+        return None, None, None, *(one if is_needed else None for one, is_needed in each)
+
+
+def _join(dim: int, shape: torch.Size, strides: Sequence[int], *slices: Tensor | None) -> Tensor:
+    whole = _tensor_of_slices(slices, shape, strides, dim)
+    if whole is not None:
+        return whole
+    like = next(one for one in slices if one is not None)
+    out = torch.empty_strided(shape, strides, dtype=like.dtype, device=like.device)
+    for slice_, given in zip(out.unbind(dim), slices, strict=True):
+        slice_.zero_() if given is None else slice_.copy_(given)
+    return out
 
 
 def _tensor_of_slices(
@@ -56,6 +77,9 @@ def _tensor_of_slices(
         if one.storage_offset() != i * strides[dim]:
             return None
     return first.as_strided(shape, strides)
+
+
+UNBIND = frozenset((torch.unbind, Tensor.unbind))
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:

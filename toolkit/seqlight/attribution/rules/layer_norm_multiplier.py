@@ -6,8 +6,9 @@ the terms of ``layer_norm.py``: so the gradient at the gradient is the same matr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,25 +18,34 @@ from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.layer_norm import layer_norm_vjp
 from seqlight.attribution.rules.multiplier_functions import differentiate_formula
 
+# Rows, their means, and the reciprocal roots of their variances.
+Moments: TypeAlias = tuple[Tensor, Tensor, Tensor]
+
 
 class LayerNormMultiplierFunction(RuleFunction):
     """A gradient times the multiplier of layer norm over the last dimension.
 
-    Parameters of :meth:`forward`: what is added to variances; the weight or None; the gradient and inputs.
+    Parameters of :meth:`forward`: what is added to variances; the moments of both inputs, or None where they are not
+    known; the weight or None; the gradient and inputs.
     """
 
     @staticmethod
-    def forward(ctx: Any, eps: float, weight: Tensor | None, grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        eps: float,
+        known: Sequence[Moments | None],
+        weight: Tensor | None,
+        grad: Tensor,
+        x1: Tensor,
+        x0: Tensor,
+    ) -> Tensor:
         """Return the gradient at the inputs `x0`."""
         # Tensors that lie across memory would slow down whatever meets them, here and in the backward pass.
-        grad, x1, x0 = (one.contiguous() for one in (grad, x1, x0))
+        grad, ctx.eps = grad.contiguous(), eps
         one, other = (
-            (x, *torch.native_layer_norm(x, x.shape[-1:], None, None, eps)[1:])
-            if x.is_cpu and x.numel()
-            else moments(x, eps)
-            for x in (x1, x0)
+            _moments_of(x.contiguous(), eps) if given is None else (given[0].contiguous(), *given[1:])
+            for given, x in zip(known, (x1, x0), strict=True)
         )
-        ctx.eps = eps
         ctx.save_for_backward(weight, grad, *one, *other)
         kernel = kernel_for("layer_norm.layer_norm_vjp", grad.device.type, grad.dtype)
         found: Tensor | None = kernel(grad, weight, one, other) if kernel else None
@@ -46,16 +56,16 @@ class LayerNormMultiplierFunction(RuleFunction):
         """Return the gradients at the weight, the gradient and both inputs."""
         (g,), (weight, grad, x1, mean1, s1, x0, mean0, s0) = grads, ctx.saved_tensors
         if torch.is_grad_enabled():
-            weights, needed = ([], ctx.needs_input_grad[2:]) if weight is None else ([weight], ctx.needs_input_grad[1:])
+            weights, needed = ([], ctx.needs_input_grad[3:]) if weight is None else ([weight], ctx.needs_input_grad[2:])
             formula = partial(_formula, ctx.eps) if len(weights) else partial(_formula, ctx.eps, None)
             found = differentiate_formula(formula, (*weights, grad, x1, x0), g, needed)
-            return None, *([] if len(weights) else [None]), *found
+            return None, None, *([] if len(weights) else [None]), *found
         kernel = kernel_for("layer_norm.layer_norm_derivatives", grad.device.type, grad.dtype)
         by = kernel(g, grad, weight, (x1, mean1, s1), (x0, mean0, s0)) if kernel else None
         if by is not None:
             by_h, by_1, by_0 = by
             by_weight = None if weight is None else (by_h * grad).flatten(0, -2).sum(0)
-            return None, by_weight, by_h if weight is None else by_h.mul_(weight), by_1, by_0
+            return None, None, by_weight, by_h if weight is None else by_h.mul_(weight), by_1, by_0
         h = grad if weight is None else grad * weight
         c1, c0, s = x1 - mean1, x0 - mean0, (s1 + s0) / 2
         c, k, g, h = (c1 + c0).div_(2), (s1 * s0).square() / s, g - _mean(g), h - _mean(h)
@@ -68,15 +78,30 @@ class LayerNormMultiplierFunction(RuleFunction):
             torch.addcmul(by_x, one, (by_s - by_k * (2 / rate - 0.5 / s)) * rate**3, value=-1)
             for one, rate in ((c1, s1), (c0, s0))
         )
-        return None, by_weight, by_h if weight is None else by_h.mul_(weight), by_1, by_0
+        return None, None, by_weight, by_h if weight is None else by_h.mul_(weight), by_1, by_0
+
+
+def kept_moments(y: Tensor) -> Moments | None:
+    """Return what PyTorch has kept of a layer norm whose result is `y`: its input, and the moments of that; or None."""
+    node: Any = y.grad_fn
+    if node is None or node.name() != "NativeLayerNormBackward0" or node._saved_result1.dtype != y.dtype:
+        return None
+    return node._saved_input.detach(), node._saved_result1, node._saved_result2
+
+
+def _moments_of(x: Tensor, eps: float) -> Moments:
+    if not (x.is_cpu and x.numel()):
+        return moments(x, eps)
+    _, mean, rate = torch.native_layer_norm(x, x.shape[-1:], None, None, eps)
+    return x, mean, rate
 
 
 def _mean(x: Tensor) -> Tensor:
     return x.mean(-1, keepdim=True)
 
 
-def moments(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rows, their means and the reciprocal roots of their variances, in the graph."""
+def moments(x: Tensor, eps: float) -> Moments:
+    """Return the moments of rows, in the graph."""
     mean = _mean(x)
     return x, mean, torch.rsqrt(_mean((x - mean).square()) + eps)
 

@@ -50,6 +50,7 @@ def spellings(name: str) -> list[Any]:
     return [function for function in found if callable(function) and not isinstance(function, others)]
 
 
+@cache
 def writes_in_place(name: str) -> bool:
     """Return whether the function with this name writes to its first argument.
 

@@ -17,7 +17,7 @@ from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.attention_multiplier import AttentionMultiplierFunction, recording_of
 from seqlight.attribution.rules.elementwise import smallest_step
 from seqlight.attribution.rules.first_maxima import tie_of
-from seqlight.attribution.rules.layer_norm_multiplier import LayerNormMultiplierFunction
+from seqlight.attribution.rules.layer_norm_multiplier import LayerNormMultiplierFunction, Moments, kept_moments
 from seqlight.attribution.rules.multiplier_functions import MaximumFunction
 from seqlight.attribution.rules.order_statistics import Row, Selection
 from seqlight.attribution.rules.pooled_windows import window_of
@@ -80,7 +80,16 @@ def layer_norm(sequence: Observed, reference: Observed, grads: Sequence[Tensor])
     """Return the gradient at the input of layer norm, by the closed form."""
     (_, weight, _, eps), _ = reference.call.arguments()
     (x1,), (x0,) = sequence.operands, reference.operands
-    return [LayerNormMultiplierFunction.apply(eps, weight, grads[0], repeat_like(x1, x0), x0)]
+    known = _repeat_moments(kept_moments(sequence.results[0]), x0), kept_moments(reference.results[0])
+    return [LayerNormMultiplierFunction.apply(eps, known, weight, grads[0], repeat_like(x1, x0), x0)]
+
+
+def _repeat_moments(of: Moments | None, like: Tensor) -> Moments | None:
+    if of is None or of[0].shape == like.shape:
+        return of
+    x, *rest = of
+    mean, rate = (repeat_like(one, like[..., :1]) for one in rest)
+    return repeat_like(x, like), mean, rate
 
 
 def attention(sequence: Observed, reference: Observed, grads: Sequence[Tensor]) -> list[Tensor]:
