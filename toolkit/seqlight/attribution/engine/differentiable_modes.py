@@ -68,14 +68,10 @@ class DifferentiableMode(TwinMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in METADATA:
-            return func(*args, **kwargs)
-        if self.needs_twins(func, args, kwargs, func in hiding()):
+        if func not in METADATA and self.needs_twins(func, args, kwargs, func in hiding()):
             return self.call_with_twins(func, types, args, kwargs)
-        if not torch.is_grad_enabled():
+        if func in METADATA or not torch.is_grad_enabled():
             return func(*args, **kwargs)
-        if getattr(func, "__name__", "") == "__get__" and not isinstance(found := func(*args), Tensor):
-            return found  # such as a shape
         known = self.find_known(func, args, kwargs)
         if self._dependent.keys().isdisjoint(map(id, flatten_arguments(args, kwargs)[0])):
             return func(*args, **kwargs) if known is None else known
@@ -183,7 +179,6 @@ class DifferentiableMode(TwinMode):
 
     def _call_unlisted(self, func: Any, args: Any, kwargs: Any, known: Any) -> Any:
         """Make a call that is not in the table, if it is linear."""
-        name = getattr(func, "__name__", "an operation")
         inputs = [one for one in flatten_arguments(args, kwargs)[0] if id(one) in self._dependent]
         if known is None and args and all(one is args[0] for one in inputs):
             y = self.call_faster(func, args, kwargs)
@@ -197,7 +192,7 @@ class DifferentiableMode(TwinMode):
                 with self.as_it_is():
                     y = body(*args, **kwargs)
                 return y if known is None else self._mark(known, args, func)
-        raise refusal(name)
+        raise refusal(getattr(func, "__name__", "an operation"))
 
     def _mark(self, y: Any, args: Any, func: Any) -> Any:
         """Note that results depend on the input; so does what a call wrote to."""
