@@ -162,6 +162,8 @@ def test_layers_that_cannot_be(X):
     for name in NAMES:
         with pytest.raises(InputError, match="not in the model"):
             getattr(sl, name)(model, nn.ReLU())
+        with pytest.raises(InputError, match=r"layer is a str .* modules; use model\.get_submodule\('1'\)\."):
+            getattr(sl, name)(model, "1")
     shared = nn.Linear(20, 20).double()
     twice = nn.Sequential(nn.Flatten(), nn.Linear(80, 20).double(), shared, nn.Tanh(), shared)
     with pytest.raises(InputError, match="is called 2 times"):

@@ -92,6 +92,13 @@ def annotated(X: torch.Tensor, n: "int | None", much: float, *more: int, **named
     ("source", "message"),
     [
         (X, r"use references.unsqueeze\(1\) for one per sequence"),
+        (X[0], rf"; use references\.expand\({len(X)}, 1, -1, -1\) for the same with every sequence\."),
+        (X[:1], rf"; use references\.expand\({len(X)}, -1, -1, -1\) for the same with every sequence\."),
+        (X[:1, None], rf"; use references\.expand\({len(X)}, -1, -1, -1\) for the same with every sequence\."),
+        (
+            0,
+            r"references is an int: .*; for zeros use torch\.zeros_like\(X\)\.unsqueeze\(1\)\.",
+        ),
         (X[:2].unsqueeze(1), r"expected \(sequences, references, letters, positions\), here \(4, any, 4, 30\)"),
         (X.unsqueeze(1).numpy(), r"is an ndarray: expected a tensor or a function; use torch.from_numpy\(references\)"),
         (lambda X: X, r"takes \(X\): expected \(X, n\) or \(X, n, random_state\)"),

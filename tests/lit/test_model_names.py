@@ -79,6 +79,7 @@ def test_names_that_are_not_found(folder, monkeypatch):
         (f"{folder}/wrong.py:Net", r"importing wrong\.py fails \(ModuleNotFoundError: No module named 'not_a_module"),
         (f"{folder}/my_net.py:Nut", r"my_net\.py has no 'Nut': expected a class in it, such as Net\.$"),
         (f"{folder}/my_net.py:", r"my_net\.py has no ''"),
+        ("nets.py", r"model is 'nets\.py', a file of Python: expected one of its classes, as in nets\.py:Class\.$"),
         ("nets", r"which is not found .*'package\.module\.Class' or 'path/to/file\.py:Class'\.$"),
     ):
         with pytest.raises(sl.InputError, match=message):

@@ -304,3 +304,13 @@ def test_a_cache_filled_by_an_earlier_call_is_reported(tmp_path):
     ):
         sl.run(model, X, tmp_path, **QUIET)
     sl.run(Rotated(), X, tmp_path, **QUIET)
+
+
+@pytest.mark.reliability(
+    "runs", "a lambda as target, for processes that are spawned and so need all of it pickled", "an error that says so"
+)
+def test_what_cannot_be_sent_to_other_processes_is_told(tmp_path):
+    job = DeepLiftShapModule(linear(), target=lambda y: y[:, 0])
+    settings = {"accelerator": "cpu", "devices": 2, "strategy": "ddp_spawn", "progress": False}
+    with pytest.raises(sl.InputError, match=r"not all of it can be pickled \(Can't pickle .*lambda.*a name, such as"):
+        sl.run(job, X, tmp_path, **settings)

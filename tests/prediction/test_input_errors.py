@@ -1,5 +1,7 @@
 """Errors about the dtype or the ids of an input say what to do; other errors are those of the model."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -46,6 +48,30 @@ def test_an_x_that_a_model_does_not_accept():
         sl.predict(EMBEDDING, torch.zeros(2, 3, dtype=torch.int16), device="cpu")
 
 
+def test_a_single_sequence_is_no_batch():
+    message = r"X of int8 and shape \(4, 9\) \(.*\): expected rows; use X\.unsqueeze\(0\) for one sequence\."
+    with pytest.raises(sl.InputError, match=message):
+        sl.predict(nn.Conv1d(4, 2, 3), sl.random_one_hot((1, 4, 9), random_state=0)[0], device="cpu")
+
+
+@pytest.mark.parametrize("method", ["predict", *METHODS])
+def test_errors_of_the_model_say_what_it_was_called_with(method):
+    settings, model = {"device": "cpu", **METHODS.get(method, {})}, nn.Sequential(nn.Flatten(), nn.Linear(80, 1))
+    with pytest.raises(RuntimeError, match="cannot be multiplied") as caught:
+        getattr(sl, method)(model, sl.random_one_hot((2, 4, 21), random_state=0), **settings)
+    (note,) = caught.value.__notes__
+    assert re.fullmatch(
+        r"The model was called with X of float32 and shape \(\d+, 4, 21\)\. A model that takes \(rows, positions, "
+        r"letters\) goes into a module whose forward calls it with X\.transpose\(1, 2\)\.",
+        note,
+    )
+    with pytest.raises(TypeError, match="missing 1 required positional argument") as caught:
+        getattr(sl, method)(nn.Bilinear(20, 2, 1), sl.random_one_hot((2, 4, 20), random_state=0), **settings)
+    assert caught.value.__notes__[0].endswith(
+        "Further inputs are passed as args, a tuple of tensors with a row for each sequence."
+    )
+
+
 @pytest.mark.reliability(
     "numbers and ids", "token ids that the model has no embedding for", "an error with their range"
 )
@@ -67,8 +93,10 @@ def test_other_errors_of_the_model_are_raised_unchanged():
         def forward(self, X):
             raise RuntimeError("shapes do not match")
 
-    with pytest.raises(RuntimeError, match=r"^shapes do not match$"):
+    with pytest.raises(RuntimeError) as caught:
         sl.predict(Broken(), torch.zeros(2, 3, dtype=torch.int64), device="cpu")
+    assert str(caught.value) == "shapes do not match"
+    assert caught.value.__notes__ == ["The model was called with X of int64 and shape (2, 3)."]
 
 
 class OutOfRange(nn.Module):

@@ -66,6 +66,16 @@ def test_another_run_is_refused_by_name(tmp_path, other, named):
     assert read_manifest(tmp_path) == RUN
 
 
+def test_of_many_differences_the_first_are_named(tmp_path):
+    prepare_folder(tmp_path, RUN, None, None)
+    fill(tmp_path, 0)
+    other = replace(RUN, model={f"attributes {i}": "ff" for i in range(40)})
+    many = len(other.differences(RUN)) - 8
+    with pytest.raises(sl.ResultsError, match=rf"attributes 6 .*; and in {many} more\. Give another") as caught:
+        prepare_folder(tmp_path, other, None, None)
+    assert "attributes 9" not in str(caught.value)
+
+
 @pytest.mark.reliability(
     "runs begun again", "a folder that was begun by an older seqlight", "refused, and its rows can be read"
 )

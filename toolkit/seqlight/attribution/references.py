@@ -59,10 +59,9 @@ class References:
         self.unchanged = 0
         if isinstance(source, Tensor):
             if source.ndim != 4 or len(source) != len(X) or source.shape[2:] != X.shape[1:] or not source.shape[1]:
-                one_each = "; use references.unsqueeze(1) for one per sequence" if source.shape == X.shape else ""
                 raise InputError(
                     f"references has shape {tuple(source.shape)}: expected (sequences, references, letters, "
-                    f"positions), here ({len(X)}, any, {X.shape[1]}, {X.shape[2]}){one_each}."
+                    f"positions), here ({len(X)}, any, {X.shape[1]}, {X.shape[2]}){_reshaping(source, X)}."
                 )
             # The sum is finite only if all numbers are; it may also overflow, so then each number is checked.
             if not bool(torch.isfinite(source.sum()) or torch.isfinite(source).all()):
@@ -71,6 +70,8 @@ class References:
             return
         if not callable(source):
             remedy = "; use torch.from_numpy(references)" if isinstance(source, np.ndarray) else ""
+            if isinstance(source, int | float) and not source:  # as other packages write a baseline of zeros
+                remedy = "; for zeros use torch.zeros_like(X).unsqueeze(1)"
             raise InputError(f"references is {kind_of(source)}: expected a tensor or a function{remedy}.")
         _require_two_arguments(source)
         self.n = n
@@ -132,6 +133,16 @@ class References:
                 f"expected (1, {wanted}, {x.shape[1]}, {x.shape[2]}), or (1, 1, ...) from each call with n=1."
             )
         return found if seeded else found[:, start:stop]
+
+
+def _reshaping(source: Tensor, X: Tensor) -> str:
+    """Return how a tensor becomes one of references: of one for each sequence, or of the same for all."""
+    if source.shape == X.shape:
+        return "; use references.unsqueeze(1) for one per sequence"
+    if source.shape[-2:] != X.shape[1:] or source.ndim > 4 or (source.ndim == 4 and len(source) != 1):
+        return ""
+    rest = "1, -1, -1" if source.ndim == 2 else "-1, -1, -1"
+    return f"; use references.expand({len(X)}, {rest}) for the same with every sequence"
 
 
 def warn_of_unchanged(count: int | str, stacklevel: int) -> None:

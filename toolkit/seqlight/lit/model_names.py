@@ -53,6 +53,10 @@ def offered_model(name: str) -> EntryPoint | None:
 
 def _from_package(name: str) -> Any:
     module, _, last = name.rpartition(".")
+    if last == "py":
+        raise InputError(f"model is {name!r}, a file of Python: expected one of its classes, as in {name}:Class.")
+    if not module:
+        raise InputError(f"model is {name!r}, which is not found by a name without a module: expected {_expected()}.")
     try:
         return getattr(import_module(module), last)
     except (ImportError, AttributeError, ValueError, TypeError) as error:

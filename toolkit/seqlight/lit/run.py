@@ -6,6 +6,8 @@ import contextlib
 import inspect
 import logging
 import os
+import pickle
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -147,7 +149,8 @@ def run(
             callbacks=[*ours, *settings.pop("callbacks", ())],
             **quiet | settings,
         )
-        trainer.predict(job, datamodule=rows, return_predictions=False)
+        with _explain_pickling():
+            trainer.predict(job, datamodule=rows, return_predictions=False)
     manifest = read_manifest(writer.out)
     # Process 0 has seen that all shards are there; another machine may see the last files later.
     return open_results(writer.out) if trainer.is_global_zero or manifest is None else Results(writer.out, manifest)
@@ -202,6 +205,21 @@ def _count_devices(devices: Any, accelerator: Any) -> int:
         # Without being told, it takes one device of any other kind.
         return torch.cuda.device_count() if accelerator in ("auto", "gpu", "cuda") else 1
     return len([one for one in text.split(",") if one.strip()]) if "," in text else int(text) if text.isdigit() else 1
+
+
+@contextlib.contextmanager
+def _explain_pickling() -> Iterator[None]:
+    """Raise InputError where the module or the data cannot be sent to processes that are spawned."""
+    try:
+        yield
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        if not re.search(r"(can't|cannot) pickle", str(error), re.IGNORECASE):
+            raise
+        raise InputError(
+            f"the module and the data are sent to other processes, and not all of it can be pickled ({error}): "
+            "expected functions and classes of a module, and no lambda; a target may have a name, such as "
+            "'counts(head=1)'."
+        ) from error
 
 
 @contextlib.contextmanager

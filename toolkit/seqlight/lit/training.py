@@ -162,6 +162,12 @@ class TrainModule(L.LightningModule):
                         "one shape, since the loss would broadcast one to the other."
                     )
                 y = y if y.is_floating_point() else y.to(output.dtype)
+        elif isinstance(self.loss, _ELEMENTWISE):
+            raise InputError(
+                f"the model returns {kind_of(output)} and the labels are {kind_of(y)}, of which "
+                f"{type(self.loss).__name__} compares neither: expected one tensor each, or a loss of your own, a "
+                "function of outputs and labels that returns the sum of its parts."
+            )
         return _require_tensor(self.loss(output, y)), output
 
     def _evaluate(self, split: str, metrics: nn.ModuleDict, batch: tuple[Tensor, Any], batch_idx: int) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seqlight.errors import InputError, SeqlightError
-from seqlight.prediction.inputs import input_name
+from seqlight.prediction.inputs import holds_one_hot, input_name
 
 # What PyTorch says if an operation does not take numbers of a dtype; it has no class of error for that.
 DTYPE_ERROR = re.compile(
@@ -32,7 +32,8 @@ GRADIENT_ERROR = "does not require grad and does not have a grad_fn"
 def explain_input_errors(inputs: Sequence[object]) -> Iterator[None]:
     """Explain an error of a model that does not accept the dtype, or has no embedding for an id, of its inputs.
 
-    The error of a model that takes a gradient in its forward, where autograd is off, is explained as well.
+    The error of a model that takes a gradient in its forward, where autograd is off, is explained as well. Any other
+    error of the model stays what it is, with a note of what the model was called with.
 
     Parameters
     ----------
@@ -62,12 +63,37 @@ def explain_input_errors(inputs: Sequence[object]) -> Iterator[None]:
             ) from error
         suspects = _suspects(inputs, str(error)) if DTYPE_ERROR.search(str(error)) else ""
         if not suspects or isinstance(error, IndexError):
+            _add_note(error, inputs)
             raise
         reason = str(error).splitlines()[0].rstrip(".")
+        if _is_single_sequence(inputs[0]):
+            raise InputError(
+                f"the model does not take {suspects} ({reason}): expected rows; use X.unsqueeze(0) for one sequence."
+            ) from error
         raise InputError(
             f"the model does not take {suspects} ({reason}): expected a dtype that it takes; pass .float() of integers "
             "that are numbers, and .long() of those that are ids."
         ) from error
+
+
+def _add_note(error: Exception, inputs: Sequence[object]) -> None:
+    """Note below an error's traceback, once, what the model was called with, and what else it may have wanted."""
+    called_with = [_describe(i, one) for i, one in enumerate(inputs) if isinstance(one, Tensor)]
+    note = f"The model was called with {' and '.join(called_with)}."
+    if isinstance(error, TypeError) and "positional argument" in str(error):
+        note += " Further inputs are passed as args, a tuple of tensors with a row for each sequence."
+    elif isinstance(inputs[0], Tensor) and inputs[0].ndim == 3:
+        note += (
+            " A model that takes (rows, positions, letters) goes into a module whose forward calls it with "
+            "X.transpose(1, 2)."
+        )
+    if not getattr(error, "__notes__", ()):
+        error.add_note(note)
+
+
+def _is_single_sequence(X: object) -> bool:
+    """Return whether an input is a sequence without the dimension of rows."""
+    return isinstance(X, Tensor) and X.ndim == 2 and holds_one_hot(X.unsqueeze(0))
 
 
 def _suspects(inputs: Sequence[object], message: str) -> str:

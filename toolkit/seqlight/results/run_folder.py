@@ -33,6 +33,8 @@ PARTIAL = re.compile(
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # The threads that compare shards with their checksums, during which the interpreter is free.
 THREADS = 4
+# How many differences between two runs a message names.
+MOST_DIFFERENCES = 8
 
 
 def lock_path(folder: Path, rank: int) -> Path:
@@ -172,7 +174,7 @@ def _require_same(folder: Path, mine: Manifest, earlier: Manifest) -> None:
     differences = mine.differences(earlier)
     if differences:
         raise ResultsError(
-            f"{folder} holds another run: it differs in {'; '.join(differences)}. Give another `out`, or delete it."
+            f"{folder} holds another run: it differs in {_shortened(differences)}. Give another `out`, or delete it."
             + _advice_on_leftovers(differences)
             + _advice_on_python(earlier)
         )
@@ -185,6 +187,12 @@ def _require_same(folder: Path, mine: Manifest, earlier: Manifest) -> None:
             SeqlightWarning,
             stacklevel=2,
         )
+
+
+def _shortened(differences: Sequence[str]) -> str:
+    """Return the first differences as a text: another model differs in each of its modules."""
+    more = len(differences) - MOST_DIFFERENCES
+    return "; ".join(differences[:MOST_DIFFERENCES]) + (f"; and in {more} more" if more > 0 else "")
 
 
 def _advice_on_leftovers(differences: Sequence[str]) -> str:

@@ -140,7 +140,8 @@ def _part_of(output: Any, part: int | str, head: Head) -> Any:
             return getattr(output, part)
     except (KeyError, IndexError, AttributeError):
         pass
-    raise InputError(f"head is {head!r}, and the model returns {_contents(output)}: expected one of its parts.")
+    advice = "no head" if isinstance(output, Tensor) else f"one of its parts, such as {_first_part(output)}"
+    raise InputError(f"head is {head!r}, and the model returns {_contents(output)}: expected {advice}.")
 
 
 def _first_part(output: Any) -> str:

@@ -78,6 +78,10 @@ def as_table(y: Tensor, rows: int) -> Tensor:
 def _no_table(y: Tensor, rows: int) -> InputError:
     """Return the error of an output that is no table, in the words of Python and of the command line."""
     what = f"the model turned {rows} rows into an output of shape {tuple(y.shape)}: expected (rows, targets)"
+    if not y.ndim:
+        return InputError(
+            f"{what}; return a number for each row from its forward, in place of a mean or a loss of all."
+        )
     error = InputError(
         f"{what}; pass as target a tuple of indices, which selects one number, or a function that reduces the output "
         "to one number for each row, for instance lambda y: y.sum(dim=(1, 2))."

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from seqlight.errors import InputError
 from seqlight.targets.constant_parts import hold
 from seqlight.targets.heads import Head, as_tracks, require_head, require_index, require_one_of, require_task, shape_of
 from seqlight.targets.named_target import NamedTarget
@@ -91,6 +92,8 @@ class Profile(NamedTarget):
             z = z[:, task : task + 1]
         if self.joint:
             z = z.flatten(1).unsqueeze(1)
+        if self.centre and shape_of(z)[2] == 1:  # minus its mean, which leaves 0
+            raise InputError("the output is one number for each row: expected a profile, logits of several positions.")
         # Centred before the softmax, too, so that attributions do not change with what is added to all logits.
         z = z - z.mean(dim=2, keepdim=True) if self.centre else z
         w = z.softmax(dim=2)

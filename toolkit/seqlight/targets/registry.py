@@ -204,6 +204,8 @@ def _as_value(value: Any) -> Any:
 
 
 def _unknown(text: str) -> InputError:
+    if text.count("(") != text.count(")"):
+        return InputError(f"target is {text!r}: expected as many brackets that close as that open.")
     names = sorted(named_targets())
     near = difflib.get_close_matches(text.partition("(")[0].strip(), names, n=1)
     hint = f"did you mean {near[0]!r}, or " if near else "expected "

@@ -78,4 +78,5 @@ def name_of_layer(model: nn.Module, layer: object) -> str:
     for name, module in model.named_modules():
         if module is layer:
             return name or "the model"
-    raise InputError(f"layer is {kind_of(layer)} that is not in the model: expected one of its modules.")
+    advice = f"; use model.get_submodule({layer!r})" if isinstance(layer, str) else ""
+    raise InputError(f"layer is {kind_of(layer)} that is not in the model: expected one of its modules{advice}.")
