@@ -94,5 +94,5 @@ def test_a_value_that_moves():
     ],
 )
 def test_ambiguous_calls_are_refused(function, why, Around):
-    with pytest.raises(UnsupportedOperation, match=f"max_unpool.*{why}.*in module"):
+    with pytest.raises(UnsupportedOperation, match=f"max_unpool.*{why}.*in the model itself"):
         deep_lift_shap(Around(function), random_one_hot((2, 4, 20), random_state=0), device="cpu", random_state=0)
