@@ -35,7 +35,7 @@ def sum_ways(grads: Sequence[Tensor]) -> Tensor:
     >>> sum_ways(each_way(torch.arange(3.0), 2))
     tensor([0., 2., 4.])
     >>> sum_ways([torch.arange(3.0), torch.arange(3.0)])
-    tensor([0., 2., 4.])
+    tensor([2., 2., 2.])
     """
     return grads[0] if len(grads) == 1 else grads[0] + grads[1].flip(0)
 
