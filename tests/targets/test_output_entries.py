@@ -6,7 +6,7 @@ import torch
 
 from seqlight.errors import InputError
 from seqlight.targets import Column
-from seqlight.targets.output_entries import read_entry
+from seqlight.targets.output_entries import as_table, read_entry
 
 Y = torch.arange(8.0).view(2, 2, 2)
 
@@ -26,3 +26,8 @@ def test_places(index):
 def test_columns(index):
     assert torch.equal(read_entry(index, Y[:, 0]), torch.tensor([1.0, 5.0]))
     assert torch.equal(read_entry(index, Y[:, :, :1]), torch.tensor([2.0, 6.0]))
+
+
+def test_an_output_without_rows_is_told():
+    with pytest.raises(InputError, match=r"shape \(\): expected \(rows, targets\); return a number for each row from"):
+        as_table(torch.tensor(1.0), 2)

@@ -28,6 +28,8 @@ Reports
     write_report
 Many devices
     run, track, open_results, Results, consolidate, export, and the modules in seqlight.lit
+More
+    the modules seqlight.targets, seqlight.metrics, seqlight.datasets and seqlight.studies, as sl.targets and so on
 Tests
     the pytest fixture attribution_golden (PYTEST_DONT_REWRITE: its assertions are not those of your tests)
 """
@@ -35,6 +37,7 @@ Tests
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -221,10 +224,22 @@ def __getattr__(name: str) -> Any:
 
         return version("seqlight")
     if name not in _HOME:
-        raise AttributeError(f"module 'seqlight' has no attribute {name!r}")
+        return _find_elsewhere(name)
     with _without_collection():
         found = globals()[name] = getattr(import_module(_HOME[name]), name)
     return found
+
+
+def _find_elsewhere(name: str) -> Any:
+    """Return a module of public names; AttributeError for anything else, with the place of a name that is known."""
+    advice = ""
+    if not name.startswith("_"):  # asked for by other programs
+        from seqlight.foreign_names import MODULES, find_advice
+
+        if name in MODULES:
+            return import_module(f"seqlight.{name}")
+        advice = find_advice(name)
+    raise AttributeError(f"module 'seqlight' has no attribute {name!r}{advice}", name=name, obj=sys.modules[__name__])
 
 
 @contextmanager
