@@ -15,9 +15,10 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import RuleFunction
 from seqlight.attribution.kernels.table import kernel_for
-from seqlight.attribution.rules.lstm_walk import Multipliers, Walk, sigmoid_at, tanh_at
+from seqlight.attribution.rules.lstm_walk import Multipliers, Walk
 from seqlight.attribution.rules.multiplier_functions import differentiate_formula, least_secant_step, smooth_formula
-from seqlight.attribution.rules.steps import by_gate
+from seqlight.attribution.rules.special_functions import sigmoid_at, tanh_at
+from seqlight.attribution.rules.steps import by_gate, from_the_last
 
 
 class LSTMMultiplierFunction(RuleFunction):
@@ -81,7 +82,7 @@ def _go_back(
     gates, to = by_gate(of.gates, n), by_gate(dz, n)
     tensors = dh, dc, gates[..., 3, :], gates[..., :3, :], of.cell, of.keep, to[..., 3, :], to[..., :3, :], dz
     arriving = None
-    for h, c, output, others, cell, keep, to_output, to_others, flat in _from_the_last(*tensors):
+    for h, c, output, others, cell, keep, to_output, to_others, flat in from_the_last(*tensors):
         if arriving is not None:
             h.baddbmm_(arriving, w_hh)
         u = h if w_hr is None else h @ w_hr
@@ -120,11 +121,6 @@ def _come_forth(
         if w_hr is not None:
             torch.bmm(u, w_hr.mT, out=after)
     return back, states, outputs, cells
-
-
-def _from_the_last(*tensors: Tensor) -> Any:
-    """Return what there is of each step, from the last to the first."""
-    return reversed(list(zip(*(x.unbind(1) for x in tensors), strict=True)))
 
 
 def _differentiate_again(w_hh: Tensor, w_hr: Tensor | None, operands: Any, grads: Any, needed: Any) -> Any:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqlight.attribution.calls.call import Function
 from seqlight.attribution.rules.multiplier_functions import least_secant_step, secant_derivatives, smooth_secants
-from seqlight.attribution.rules.special_functions import sigmoid_slope, tanh_slope
+from seqlight.attribution.rules.special_functions import sigmoid_at, tanh_at
 from seqlight.attribution.rules.steps import by_gate
 
 
@@ -134,13 +134,3 @@ def functions(n: int) -> list[tuple[Function, Function, slice]]:
     """Return the activation functions of gates of `n` numbers each, their slopes, and where they are."""
     first, new, last = slice(2 * n), slice(2 * n, 3 * n), slice(3 * n, 4 * n)
     return [(torch.sigmoid, sigmoid_at, first), (torch.tanh, tanh_at, new), (torch.sigmoid, sigmoid_at, last)]
-
-
-def sigmoid_at(x: Tensor) -> Tensor:
-    """Return the slope of the sigmoid."""
-    return sigmoid_slope(x, torch.sigmoid(x))
-
-
-def tanh_at(x: Tensor) -> Tensor:
-    """Return the slope of tanh."""
-    return tanh_slope(x, x)

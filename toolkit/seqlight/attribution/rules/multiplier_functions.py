@@ -52,13 +52,18 @@ class ReluFunction(RuleFunction):
         found = kernel(g, grad, x1, x0) if kernel else None
         if found is not None:
             return found
-        # Where both inputs lie on one side of 0, slopes and multiplier are the same number, and their difference is 0.
-        room = x1 - x0
-        rate = (g * grad).div_(room).nan_to_num_(0, 0, 0)
-        along = _times_relu_secant(rate, x1, x0)
-        by_0 = torch.ops.aten.threshold_backward.grad_input(rate, x0, 0, grad_input=room).neg_().add_(along)
-        by_1 = torch.ops.aten.threshold_backward.grad_input(rate, x1, 0, grad_input=rate).sub_(along)
-        return _times_relu_secant(g, x1, x0), by_1, by_0
+        return _times_relu_secant(g, x1, x0), *relu_derivatives(x1, x0, g * grad)
+
+
+def relu_derivatives(x1: Tensor, x0: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients at both inputs of a secant of relu; `along`, that at the secant, is overwritten."""
+    # Where both inputs lie on one side of 0, slopes and multiplier are the same number, and their difference is 0.
+    room = x1 - x0
+    rate = along.div_(room).nan_to_num_(0, 0, 0)
+    along = _times_relu_secant(rate, x1, x0)
+    by_0 = torch.ops.aten.threshold_backward.grad_input(rate, x0, 0, grad_input=room).neg_().add_(along)
+    by_1 = torch.ops.aten.threshold_backward.grad_input(rate, x1, 0, grad_input=rate).sub_(along)
+    return by_1, by_0
 
 
 def _times_relu_secant(grad: Tensor, x1: Tensor, x0: Tensor) -> Tensor:

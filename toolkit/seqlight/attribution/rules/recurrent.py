@@ -267,7 +267,7 @@ def _is_one_operation(
         kind in KINDS
         and x.dtype in (torch.float32, torch.float64)
         and all(one.dtype == x.dtype for one in (*states, *weights))
-        and not (any(one.requires_grad for one in weights) if are_fixed is None else not (are_fixed and kind == "lstm"))
+        and not (any(one.requires_grad for one in weights) if are_fixed is None else not are_fixed)
         and x.shape[0] > 0
         and not torch.is_autocast_enabled(x.device.type)
     )

@@ -8,7 +8,8 @@ steps is a node of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,10 +17,12 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.kernels.table import kernel_for
-from seqlight.attribution.rules.directions import StackedWeights, each_way, join_ways, part_ways, sum_ways
+from seqlight.attribution.rules.directions import StackedWeights, each_way, join_ways, multiply, part_ways, sum_ways
+from seqlight.attribution.rules.gru_multiplier import GRUMultiplierFunction
 from seqlight.attribution.rules.lstm_multiplier import LSTMMultiplierFunction
 from seqlight.attribution.rules.lstm_trajectory import LSTMTrajectoryFunction
 from seqlight.attribution.rules.pullbacks import Observed
+from seqlight.attribution.rules.rnn_multiplier import RNNMultiplierFunction
 from seqlight.attribution.rules.steps import require_row_partners
 
 
@@ -37,7 +40,7 @@ def observe_layer(call: Call) -> Observed:
         outputs = call(*call.tensors)
         after = torch.stack(part_ways(outputs[0], directions))
         before = torch.cat([states[0].unsqueeze(1), after[:, :-1]], dim=1)
-        parts = PARTS[kind](of, ways, before, *states[1:])
+        parts = _KINDS[kind].parts(of, ways, before, *states[1:])
         if not any(known):  # a copy, because a model may write to it, and some kernels need their outputs to go back
             outputs = outputs[0].clone(), *outputs[1:]
     return Observed(call, call.tensors, outputs, len(outputs), (of.w_ih, of.w_hh, of.w_hr, *parts))
@@ -57,7 +60,7 @@ def layer(sequence: Observed, reference: Observed, grads: Sequence[Tensor | None
     w_ih, w_hh, w_hr, *own = reference.parts
     recorded = [repeat_like(one, its) for one, its in zip(sequence.parts[3:], own, strict=True)]
     arriving = torch.stack(part_ways(given[0], len(w_hh))), *given[1:]
-    at_input, *at_states = PULLBACKS[kind](w_hh, w_hr, arriving, recorded, own)
+    at_input, *at_states = _KINDS[kind].pull(w_hh, w_hr, arriving, recorded, own)
     found = {2 + i: one for i, one in enumerate(at_states)}  # the second leaf is the kind
     if 0 in reference.call.dependent:
         at_x = torch.bmm(at_input.flatten(1, 2), w_ih).view(*at_input.shape[:-1], -1)
@@ -65,14 +68,38 @@ def layer(sequence: Observed, reference: Observed, grads: Sequence[Tensor | None
     return [found[leaf] for leaf in reference.call.dependent]
 
 
-def _lstm_parts(of: StackedWeights, x: Tensor, before: Tensor, cell: Tensor) -> tuple[Tensor, ...]:
-    return of.gates(x, before), cell
+def _gates(of: StackedWeights, x: Tensor, before: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
+    return of.gates(x, before), *states
+
+
+def _gru_parts(of: StackedWeights, x: Tensor, before: Tensor) -> tuple[Tensor, ...]:
+    return multiply(x, of.w_ih, of.b_ih), multiply(before, of.w_hh, of.b_hh), before
 
 
 def _lstm(w_hh: Tensor, w_hr: Any, grads: Sequence[Tensor], recorded: Sequence[Tensor], own: Sequence[Tensor]) -> Any:
     return LSTMMultiplierFunction.apply(w_hh, w_hr, *grads, *recorded, *own)
 
 
-# What follows from input and states, and what goes back through that, of each kind.
-PARTS: dict[str, Callable[..., tuple[Tensor, ...]]] = {"lstm": _lstm_parts}
-PULLBACKS: dict[str, Callable[..., tuple[Tensor, ...]]] = {"lstm": _lstm}
+def _gru(w_hh: Tensor, w_hr: Any, grads: Sequence[Tensor], recorded: Sequence[Tensor], own: Sequence[Tensor]) -> Any:
+    return GRUMultiplierFunction.apply(w_hh, *grads, *recorded, *own)
+
+
+def _rnn(
+    is_relu: bool, w_hh: Tensor, w_hr: Any, grads: Sequence[Tensor], recorded: Sequence[Tensor], own: Sequence[Tensor]
+) -> Any:
+    return RNNMultiplierFunction.apply(is_relu, w_hh, *grads, *recorded, *own)
+
+
+class _Kind(NamedTuple):
+    """What follows from weights, inputs and states of one kind, and what goes back through that."""
+
+    parts: Callable[..., tuple[Tensor, ...]]
+    pull: Callable[..., tuple[Tensor, ...]]
+
+
+_KINDS = {
+    "lstm": _Kind(_gates, _lstm),
+    "gru": _Kind(_gru_parts, _gru),
+    "rnn_tanh": _Kind(_gates, partial(_rnn, False)),
+    "rnn_relu": _Kind(_gates, partial(_rnn, True)),
+}

@@ -98,6 +98,16 @@ def tanh_slope(x: Tensor, y: Tensor) -> Tensor:
     return 4 * e / (1 + e).square_()
 
 
+def sigmoid_at(x: Tensor) -> Tensor:
+    """Return the slope of the sigmoid."""
+    return sigmoid_slope(x, torch.sigmoid(x))
+
+
+def tanh_at(x: Tensor) -> Tensor:
+    """Return the slope of tanh."""
+    return tanh_slope(x, x)
+
+
 def igamma(input: Tensor, other: Tensor) -> Tensor:
     """Return the lower incomplete gamma function."""
     return _differentiable_in_second("igamma", torch.igamma, input, other)

@@ -107,3 +107,15 @@ def by_gate(x: Tensor, n: int) -> Tensor:
     torch.Size([5, 2, 3, 4])
     """
     return x.view(*x.shape[:-1], -1, n)
+
+
+def from_the_last(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Return what tensors, which have directions before steps, have of each step, from the last to the first.
+
+    Examples
+    --------
+    >>> [int(one) for one, in from_the_last(torch.arange(3)[None])]
+    [2, 1, 0]
+    """
+    each: list[tuple[Tensor, ...]] = list(zip(*(x.unbind(1) for x in tensors), strict=True))
+    return reversed(each)
