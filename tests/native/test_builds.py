@@ -17,7 +17,7 @@ from seqlight.native.library import library
 
 TESTS = Path(__file__).parents[1]
 FILES = [
-    *("attention", "attention_derivatives", "contributions", "convolution", "elementwise", "layer_norm"),
+    *("attention", "attention_derivatives", "contributions", "convolution", "elementwise", "gru", "layer_norm"),
     *("linear", "lstm", "pooling", "smooth_activations", "softmax", "unbind"),
 ]
 COMPILER = shlex.split(os.environ.get("CC", "cc"))

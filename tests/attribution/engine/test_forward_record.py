@@ -124,8 +124,9 @@ MODELS = {
     "an encoder": (lambda: nn.Sequential(encoder(0.0), nn.Flatten(), nn.Linear(48, 2)), None),
     "an encoder with dropout": (lambda: nn.Sequential(encoder(0.1), nn.Flatten(), nn.Linear(48, 2)), None),
     "a recurrent network": (Recurrent, 14),  # a product for the input, and for each of twelve steps, and the head
+    "a recurrent network of tanh": (lambda: Recurrent(nn.RNN), 14),
     "two recurrent layers": (lambda: Recurrent(num_layers=2), 1),
-    "recurrent layers with dropout": (lambda: Recurrent(num_layers=2, dropout=0.5), 0),
+    "recurrent layers with dropout": (lambda: Recurrent(nn.GRU, num_layers=2, dropout=0.5), 0),
     "a hook": (with_hook, 3),
 }
 

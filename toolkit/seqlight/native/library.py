@@ -73,6 +73,11 @@ _LAYOUTS: dict[str, str] = {
     "standardisation_gradients": "9P4q",
     "standardised_gradients": "9P4q",
     "standardised_derivatives": "12P2q",
+    # gru.c
+    "gru_trajectories": "4P4q",
+    "gru_trajectory_gradients": "8P4q",
+    "gru_multipliers": "13P4q",
+    "gru_derivatives": "17P4q",
     # lstm.c
     "lstm_trajectories": "4P4q",
     "lstm_trajectory_gradients": "7P4q",

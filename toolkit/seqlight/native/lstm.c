@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "recurrences.h"
 #include "sigmoids.h"
-#include "tiles.h"
 
 /* Of sequences (1) and references (0): gates before their activation functions, first cell states, and the cell states
    before and after all steps, which are found. Then the gradients at outputs, last states and last cell states, and packed
@@ -46,9 +46,6 @@ typedef struct {
 
 #ifdef HAVE_LANES
 enum { INPUT, MEMORY, NEW, OUTPUT, GATES };
-/* Rows that go through all steps together. */
-enum { TOGETHER = 4 * ROWS };
-
 /* The gates of one row at some numbers, and half way between two rows. */
 typedef struct {
     Sigmoid i, f, g, o;
@@ -60,8 +57,6 @@ INLINE Gates gates_of(const float *x, int64_t n, int64_t room)
     return (Gates){sigmoid_of(load_first(x, room, 0)), sigmoid_of(load_first(x + MEMORY * n, room, 0)), sigmoid_of(g + g),
                    sigmoid_of(load_first(x + OUTPUT * n, room, 0))};
 }
-
-INLINE Lanes middle(Lanes a, Lanes b) { return (a + b) * .5f; }
 
 /* By which gradients go back: secants, and what these are multiplied with. */
 typedef struct {
@@ -85,20 +80,6 @@ INLINE Step step_between(const float *x1, const float *x0, const float *before1,
     to.by_g = middle(to.one.i.y, to.other.i.y);
     to.output = middle(to.one.o.y, to.other.o.y), to.keep = middle(to.one.f.y, to.other.f.y);
     return to;
-}
-
-/* y += x w, for some rows. */
-static void multiply_rows(const float *x, int64_t channels, const float *w, float *y, int64_t outputs, int64_t count)
-{
-    for (int64_t o = 0; o < outputs; o += PANEL)
-        for (int64_t c = 0; c < channels; c += SUMMANDS)
-            for (int64_t r = 0; r < count; r += ROWS) {
-                int64_t rows = count - r, room = outputs - o, sums = least(SUMMANDS, channels - c);
-#define ADD(vectors)                                                                                                 \
-    tile(vectors, x + r * channels + c, channels, w + o * channels + c * PANEL, NULL, y + r * outputs + o, outputs,  \
-         least(rows, ROWS), room, sums, 1)
-                OF_ITS_WIDTH(room, ADD)
-            }
 }
 
 /* Cell states after each step, of some rows. */
@@ -275,13 +256,6 @@ static void follow_back(const LSTMTrajectoryGradients *of, int64_t way, int64_t 
     memset(of->at_state + own, 0, (size_t)(count * n) * sizeof(float));
     multiply_rows(of->dx + (way * of->steps * rows + row) * GATES * n, GATES * n, w, of->at_state + own, n, count);
 }
-
-/* Some of the rows first .. last, which are those of all directions: all of one direction, and not too many. */
-#define EACH_FEW(of)                                                                                                 \
-    for (int64_t at = first, way, row, count;                                                                        \
-         at < last && (way = at / of->rows, row = at % of->rows,                                                     \
-                       count = least(TOGETHER, least(last - at, of->rows - row)));                                   \
-         at += count)
 
 int lstm_multipliers(const LSTMMultipliers *of, int64_t first, int64_t last)
 {

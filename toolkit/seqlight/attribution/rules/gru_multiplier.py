@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from seqlight.attribution.calls.call import RuleFunction
+from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.gru_walk import Multipliers, Walk
 from seqlight.attribution.rules.multiplier_functions import differentiate_formula, least_secant_step, smooth_formula
 from seqlight.attribution.rules.special_functions import sigmoid_at, tanh_at
@@ -30,11 +31,17 @@ class GRUMultiplierFunction(RuleFunction):
     @staticmethod
     def forward(ctx: Any, w_hh: Tensor, grad: Tensor, at_last: Tensor, *of: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradients for the references."""
-        one, other = Walk.along(*of[:3]), Walk.along(*of[3:])
-        multipliers = Multipliers.between(one, other)
-        by_state, dh, first = _go_back(w_hh, grad, at_last, multipliers)
-        ctx.save_for_backward(w_hh, grad, at_last, *of, by_state, dh, *one, *other, *multipliers)
-        return (by_gate(multipliers.to_input, dh.shape[-1]) * dh.unsqueeze(-2)).flatten(-2), first
+        kernel = kernel_for("gru.gru_multiplier", grad.device.type, grad.dtype)
+        if kernel is not None and grad.numel():
+            kept: tuple[Tensor, ...] = ()
+            by_input, by_state, dh, first = kernel(w_hh, (grad, at_last), of)
+        else:
+            one, other = Walk.along(*of[:3]), Walk.along(*of[3:])
+            multipliers = Multipliers.between(one, other)
+            by_state, dh, first = _go_back(w_hh, grad, at_last, multipliers)
+            by_input, kept = torch.cat([dh, dh, dh], dim=-1) * multipliers.to_input, (*one, *other, *multipliers)
+        ctx.save_for_backward(w_hh, grad, at_last, *of, by_state, dh, *kept)
+        return by_input, first
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
@@ -42,12 +49,18 @@ class GRUMultiplierFunction(RuleFunction):
         operands, (by_state, dh, *kept) = ctx.saved_tensors[:9], ctx.saved_tensors[9:]
         if torch.is_grad_enabled():
             return tuple(differentiate_formula(gru_formula, operands, grads, ctx.needs_input_grad))
-        one, other, of = Walk(*kept[:4]), Walk(*kept[4:8]), Multipliers(*kept[8:])
-        back, states = _come_forth(operands[0], grads[0], grads[1], of)
+        if kept:
+            one, other, of = Walk(*kept[:4]), Walk(*kept[4:8]), Multipliers(*kept[8:])
+            back, states = _come_forth(operands[0], grads[0], grads[1], of)
+            arriving = torch.cat([dh, dh, dh], dim=-1)
+            at_1, at_0 = of.differentiate(one, other, grads[0] * arriving, back * arriving, states[:, :-1] * dh)
+            found = *at_1, *at_0
+        else:
+            kernel = kernel_for("gru.gru_derivatives", dh.device.type, dh.dtype)
+            assert kernel is not None
+            states, found = kernel(operands[0], grads, dh, operands[3:])
         by_w_hh = by_state.flatten(1, 2).mT @ states[:, :-1].flatten(1, 2)
-        arriving = torch.cat([dh, dh, dh], dim=-1)
-        at_1, at_0 = of.differentiate(one, other, grads[0] * arriving, back * arriving, states[:, :-1] * dh)
-        return by_w_hh, states[:, 1:], states[:, -1], *at_1, *at_0
+        return by_w_hh, states[:, 1:], states[:, -1], *found
 
 
 def _go_back(w_hh: Tensor, grad: Tensor, at_last: Tensor, of: Multipliers) -> tuple[Tensor, Tensor, Tensor]:

@@ -19,6 +19,7 @@ from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.kernels.table import kernel_for
 from seqlight.attribution.rules.directions import StackedWeights, each_way, join_ways, multiply, part_ways, sum_ways
 from seqlight.attribution.rules.gru_multiplier import GRUMultiplierFunction
+from seqlight.attribution.rules.gru_trajectory import GRUTrajectoryFunction
 from seqlight.attribution.rules.lstm_multiplier import LSTMMultiplierFunction
 from seqlight.attribution.rules.lstm_trajectory import LSTMTrajectoryFunction
 from seqlight.attribution.rules.pullbacks import Observed
@@ -32,10 +33,9 @@ def observe_layer(call: Call) -> Observed:
     directions = len(states[0])
     of = StackedWeights.of(weights, directions)
     ways = torch.stack(each_way(x, directions))
-    if kind == "lstm" and not any(known) and _is_compiled(x, of):
-        y, last_cell, gates = LSTMTrajectoryFunction.apply(of.w_ih, of.w_hh, of.bias, ways, *states)
-        outputs: tuple[Tensor, ...] = join_ways(y), y[:, -1].clone(), last_cell
-        parts: tuple[Tensor, ...] = gates, states[1]
+    follow = _KINDS[kind].follow
+    if follow is not None and not any(known) and _are_followed(kind, x, of):
+        outputs, parts = follow(of, ways, *states)
     else:
         outputs = call(*call.tensors)
         after = torch.stack(part_ways(outputs[0], directions))
@@ -46,9 +46,9 @@ def observe_layer(call: Call) -> Observed:
     return Observed(call, call.tensors, outputs, len(outputs), (of.w_ih, of.w_hh, of.w_hr, *parts))
 
 
-def _is_compiled(x: Tensor, of: StackedWeights) -> bool:
-    """Return whether the loops follow an LSTM through its steps."""
-    kernel = kernel_for("lstm.lstm_trajectory", x.device.type, x.dtype)
+def _are_followed(kind: str, x: Tensor, of: StackedWeights) -> bool:
+    """Return whether compiled loops follow a layer through its steps."""
+    kernel = kernel_for(f"{kind}.{kind}_trajectory", x.device.type, x.dtype)
     return kernel is not None and of.w_hr is None and x.numel() > 0
 
 
@@ -90,16 +90,40 @@ def _rnn(
     return RNNMultiplierFunction.apply(is_relu, w_hh, *grads, *recorded, *own)
 
 
+def _follow_lstm(of: StackedWeights, x: Tensor, state: Tensor, cell: Tensor) -> tuple[Any, tuple[Tensor, ...]]:
+    y, last_cell, gates = LSTMTrajectoryFunction.apply(of.w_ih, of.w_hh, of.bias, x, state, cell)
+    return (join_ways(y), y[:, -1].clone(), last_cell), (gates, cell)
+
+
+def _follow_gru(of: StackedWeights, x: Tensor, state: Tensor) -> tuple[Any, tuple[Tensor, ...]]:
+    by_input = multiply(x, of.w_ih, of.b_ih)
+    bias = by_input.new_zeros(of.w_hh.shape[:2]) if of.b_hh is None else of.b_hh
+    y, by_state = GRUTrajectoryFunction.apply(of.w_hh, bias, by_input, state)
+    before = torch.cat([state.unsqueeze(1), y[:, :-1]], dim=1)
+    return (join_ways(y), y[:, -1].clone()), (by_input, by_state, before)
+
+
 class _Kind(NamedTuple):
-    """What follows from weights, inputs and states of one kind, and what goes back through that."""
+    """What follows from weights, inputs and states of one kind, and what goes back through that.
+
+    Attributes
+    ----------
+    parts : callable
+        Returns what the multiplier is made of, from weights, inputs, and the states before all steps.
+    pull : callable
+        Returns the gradients at gates and first states.
+    follow : callable, optional
+        Returns the outputs with these parts, by compiled loops.
+    """
 
     parts: Callable[..., tuple[Tensor, ...]]
     pull: Callable[..., tuple[Tensor, ...]]
+    follow: Callable[..., tuple[Any, tuple[Tensor, ...]]] | None = None
 
 
 _KINDS = {
-    "lstm": _Kind(_gates, _lstm),
-    "gru": _Kind(_gru_parts, _gru),
+    "lstm": _Kind(_gates, _lstm, _follow_lstm),
+    "gru": _Kind(_gru_parts, _gru, _follow_gru),
     "rnn_tanh": _Kind(_gates, partial(_rnn, False)),
     "rnn_relu": _Kind(_gates, partial(_rnn, True)),
 }
