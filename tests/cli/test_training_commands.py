@@ -127,6 +127,7 @@ def test_the_help_fits_on_a_screen_and_names_options_that_exist(name, capsys):
     assert {one for one in options - classes - others if f"{one} " not in every and f"{one}]" not in every} == set()
 
 
+@pytest.mark.filterwarnings("ignore")  # as above, whichever test is the first
 def test_what_is_missing_is_named(folder, capsys):
     with pytest.raises(SystemExit) as end:
         main(["fit"])
