@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from seqlight.attribution.calls.call import Call, ObserveFunction, RuleFunction
 from seqlight.attribution.calls.partners import repeat_like
 from seqlight.attribution.calls.record import Snapshot
+from seqlight.attribution.engine.announced_modules import announced_modules, make_announcer
 from seqlight.attribution.rules import operation_names, table
 from seqlight.attribution.rules.table_entry import Entry
 from seqlight.errors import InputError, kind_of
@@ -116,12 +115,9 @@ def override_rules(model: nn.Module, overrides: Mapping[Any, Override] | None) -
             _require_key(key)
             _require_rule(override, _name(key))
             if isinstance(key, type) and issubclass(key, nn.Module):
-                announce = _make_announcer()
+                announce = make_announcer()
                 rules[announce] = Entry(key.__name__, announce, UserRule(override))
-                stack.enter_context(_activate(key, announce))
-                for module in model.modules():
-                    if isinstance(module, key):
-                        stack.enter_context(_replace_forward(module))
+                stack.enter_context(announced_modules(model, key, announce))
             else:
                 rules.update(_make_entries(key, rules, override))
         yield rules
@@ -169,73 +165,3 @@ def _make_entries(function: Any, rules: Mapping[Any, Entry], override: Override)
     for one in operation_names.spellings(name + "_"):
         found[one] = Entry(name, operation_names.spellings(name)[0], rule, in_place=True)
     return found
-
-
-def _make_announcer() -> Any:
-    """Return a new function that calls the forward of a module, as one operation for a mode."""
-
-    def announce(x: Tensor, forward: Any, *more: Any, **named: Any) -> Any:
-        if has_torch_function_unary(x):
-            return handle_torch_function(announce, (x,), x, forward, *more, **named)
-        return forward(x, *more, **named)
-
-    return announce
-
-
-def _announce_forward(announce: Any, forward: Any) -> Any:
-    def announced(x: Tensor, *more: Any, **named: Any) -> Any:
-        return announce(x, forward, *more, **named)
-
-    return announced
-
-
-# The classes that announce their calls in this thread, the latest last; and the modules whose forward was replaced.
-# All threads call the replacement. In those that have not asked for announcements it does what the original does.
-_announcements = threading.local()
-_replaced: dict[int, tuple[int, Any]] = {}
-_lock = threading.Lock()
-
-
-@contextlib.contextmanager
-def _activate(key: type, announce: Any) -> Iterator[None]:
-    before = getattr(_announcements, "active", ())
-    _announcements.active = (*before, (key, announce))
-    try:
-        yield
-    finally:
-        _announcements.active = before
-
-
-@contextlib.contextmanager
-def _replace_forward(module: nn.Module) -> Iterator[None]:
-    """Let a module announce its calls, in threads that ask for it, until the last of them is done."""
-    with _lock:
-        times, own = _replaced.get(id(module), (0, vars(module).get("forward")))
-        if not times:
-            module.forward = _AnnouncingForward(module)
-        _replaced[id(module)] = times + 1, own
-    try:
-        yield
-    finally:
-        with _lock:
-            times, own = _replaced.pop(id(module))
-            if times > 1:
-                _replaced[id(module)] = times - 1, own
-            else:
-                del module.forward
-                if own is not None:
-                    module.forward = own
-
-
-class _AnnouncingForward:
-    """The forward of a module, announced in threads that ask for it."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module, self.forward = module, module.forward
-
-    def __call__(self, *args: Any, **named: Any) -> Any:
-        forward = self.forward
-        for key, announce in getattr(_announcements, "active", ()):
-            if isinstance(self.module, key):
-                forward = _announce_forward(announce, forward)
-        return forward(*args, **named)
