@@ -114,6 +114,29 @@ def times_one(h):
     return one * h
 
 
+def scaled_by_mask(h):
+    h[h < 0] *= 0.1
+
+
+def assigned_by_mask(h):
+    mask = h < 0
+    h[mask] = 0.1 * h[mask]
+
+
+def assigned_by_two_masks(h):
+    h[h < 0] = h[h < 0] * 0.1
+
+
+def scattered_by_mask(h):
+    mask = h < 0
+    return h.masked_scatter(mask, h.masked_select(mask) * 0.1)
+
+
+def elu_by_mask(h):
+    mask = h <= 0
+    h[mask] = torch.expm1(h[mask])
+
+
 def largest_of(kind):
     return lambda h: h * kind(h > 0.2, 1, keepdim=True).to(h.dtype)
 
@@ -173,6 +196,16 @@ SAME = {
     "a choice by another, as a method": (
         lambda h: h.where(h.roll(1, 2) > 0, h.tanh()),
         lambda h: h.tanh() + (h - h.tanh()) * torch.sign(h.roll(1, 2)).clamp(min=0),
+    ),
+    "leaky relu, multiplied by a mask": (in_place(scaled_by_mask), lambda h: F.leaky_relu(h, 0.1)),
+    "leaky relu, assigned by a mask": (in_place(assigned_by_mask), lambda h: F.leaky_relu(h, 0.1)),
+    "leaky relu, by two masks": (in_place(assigned_by_two_masks), lambda h: F.leaky_relu(h, 0.1)),
+    "leaky relu, masked_scatter": (scattered_by_mask, lambda h: F.leaky_relu(h, 0.1)),
+    "relu, index_put": (in_place(lambda h: h.index_put_((h < 0,), torch.zeros_like(h).sum())), F.relu),
+    "elu, assigned by a mask": (in_place(elu_by_mask), F.elu),
+    "a change where another is high": (
+        in_place(lambda h: h.__setitem__(m := h.roll(1, 2) > 0, 2 * h[m] + 1)),
+        lambda h: h + (h + 1) * torch.sign(h.roll(1, 2)).clamp(min=0),
     ),
     "any": (largest_of(torch.any), lambda h: h * torch.sign(h.amax(1, keepdim=True) - 0.2).clamp(min=0)),
     "all": (largest_of(torch.all), lambda h: h * torch.sign(h.amin(1, keepdim=True) - 0.2).clamp(min=0)),

@@ -94,7 +94,7 @@ def choose_by_number(call: Call, mask: int) -> Function:
     """Return the function that chooses by a number as the function of a call does by its argument of number `mask`."""
     if call.name == "where":
         return _choose if mask else indicators.choice
-    return _fill_in_place if writes_in_place(call.name) else _fill
+    return fill_in_place if writes_in_place(call.name) else fill
 
 
 def _choose(x: Any, share: Tensor, other: Any) -> Tensor:
@@ -102,13 +102,15 @@ def _choose(x: Any, share: Tensor, other: Any) -> Tensor:
     return y
 
 
-def _fill(x: Tensor, share: Tensor, value: Any) -> Tensor:
+def fill(x: Tensor, share: Tensor, value: Any) -> Tensor:
+    """Return `x` with `value` where `share` is 1, whose dimensions are the first ones of `x`."""
     y: Tensor = indicators.choice(share.reshape(*share.shape, *[1] * (x.ndim - share.ndim)), value, x)
     return y
 
 
-def _fill_in_place(x: Tensor, share: Tensor, value: Any) -> Tensor:
-    return x.copy_(_fill(x.clone(), share, value))  # the rule keeps what it takes
+def fill_in_place(x: Tensor, share: Tensor, value: Any) -> Tensor:
+    """Write `value` to `x` where `share` is 1."""
+    return x.copy_(fill(x.clone(), share, value))  # the rule keeps what it takes
 
 
 def repeatable(call: Call, twins: Collection[int], result: Tensor) -> Function:
@@ -129,7 +131,7 @@ def repeatable(call: Call, twins: Collection[int], result: Tensor) -> Function:
         return _LOGIC[name]
     mask = place_of_mask(call)
     if mask is not None and mask in twins and name in _CHOICES:
-        return _fill if writes_in_place(name) else choose_by_number(call, mask)
+        return fill if writes_in_place(name) else choose_by_number(call, mask)
     if name in _CONVERSIONS:
         return partial(_convert, was=call.leaves[0].dtype, like=result)
     if function in hiding():

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -15,9 +15,12 @@ from torch.utils._pytree import tree_flatten
 
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.leaves import flatten_arguments
+from seqlight.attribution.engine.picked_entries import Picked, PickedEntries, are_equal, is_picking, is_putting
 from seqlight.attribution.engine.twin_calls import (
     ELEMENTWISE_MASKS,
     choose_by_number,
+    fill,
+    fill_in_place,
     is_finite_choice,
     place_of_mask,
     repeatable,
@@ -38,10 +41,16 @@ class TwinMode(TorchFunctionMode):
         None until then, and while a call is taken as it is.
     looks_for_twins : bool
         Whether a call may be the first one.
+    picked : PickedEntries
+        Entries that were picked by a mask that has a twin.
     """
 
     twins: Twins | None = None
     looks_for_twins = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.picked = PickedEntries()
 
     def is_live(self, x: Tensor) -> bool:
         """Return whether a tensor depends on the input with a gradient."""
@@ -63,8 +72,10 @@ class TwinMode(TorchFunctionMode):
         assert self.twins is not None
         hides = hides or not torch.is_grad_enabled()
         for one in flatten_arguments(args, kwargs)[0]:
-            if isinstance(one, Tensor) and (hides if self.is_live(one) else self.twins.find(one) is not None):
-                return True
+            if isinstance(one, Tensor):
+                live = self.is_live(one)
+                if (live and hides) or (not live and self.twins.find(one)) or (self.picked and self.picked.find(one)):
+                    return True
         return False
 
     def needs_twins(self, func: Any, args: Any, kwargs: Any, hides: bool) -> bool:
@@ -84,8 +95,12 @@ class TwinMode(TorchFunctionMode):
             return args[0]
         if writes and 0 in live and not in_graph:  # behind the back of autograd
             return self.call_directly(func, args, kwargs)
+        if self.picked and (changed := self.picked.changed(call)) is not None:
+            return self._change_picked(call, *changed, types, args, kwargs)
         if not (live and in_graph) or call.name in NAMES or call.name in ("detach", "__get__"):
             return self._hide(call, types, args, kwargs)
+        if is_putting(call) and 0 in live and (whole := self._whole_to_put(call)) is not None:
+            return self._put(call, whole)
         target = args[0] if writes and 0 not in live else None
         mask = place_of_mask(call)
         call = self._reveal_operands(call, live, mask)
@@ -93,6 +108,8 @@ class TwinMode(TorchFunctionMode):
             return self.run(choose_by_number(call, mask), *call.leaves)
         args, kwargs = call.arguments()
         y = self._proceed(func, types, args, kwargs)
+        if is_picking(call) and 0 in live:
+            self.picked.record(y, Picked(call.leaves[1], Twin.of(self.keep(call.leaves[0]), 0)))
         if target is None or target is args[0]:
             return y
         self.run(Tensor.copy_, target, args[0])  # what was written to is a copy with the gradient of the twin
@@ -136,6 +153,38 @@ class TwinMode(TorchFunctionMode):
         for at in new:
             self.twins.record(results[at], Twin(replay, at, compared))
         return y
+
+    def _change_picked(
+        self, call: Call, twins: dict[int, Twin], mask: Tensor, types: Any, args: Any, kwargs: Any
+    ) -> Tensor:
+        """Make a call that changes each picked entry on its own; what it would make of the whole is followed."""
+        again = replace(call, function=repeatable(call, (), mask), dependent=tuple(twins))
+        whole = Twin(Replay(again, tuple(twins.values())))
+        if writes_in_place(call.name):
+            y: Tensor = self._proceed(call.function, types, args, kwargs)
+        else:
+            with torch.no_grad():  # its entries have no partners, unless they are put back
+                y = self._hide(call, types, args, kwargs)
+        self.picked.record(y, Picked(mask, whole))
+        return y
+
+    def _whole_to_put(self, call: Call) -> Tensor | None:
+        """Return the tensor whose entries a call puts back where they were picked, or a constant; None for another."""
+        assert self.twins is not None
+        mask, value = call.leaves[1:]
+        if self.twins.find(mask) is None:
+            return None
+        if (picked := self.picked.find(value)) is not None and are_equal(picked.mask, mask):
+            return picked.whole.resolve(self._replay)
+        is_constant = isinstance(value, Tensor) and not value.ndim and not self.is_live(value)
+        return value if is_constant and call.name.startswith("index_put") else None
+
+    def _put(self, call: Call, whole: Tensor) -> Any:
+        """Choose by a mask between a tensor and another one."""
+        assert self.twins is not None
+        x, mask = call.leaves[:2]
+        share = self._reveal(mask, cast(Twin, self.twins.find(mask)), x.dtype)
+        return self.run(fill_in_place if writes_in_place(call.name) else fill, x, share, whole)
 
     def _operands(self, call: Call) -> tuple[list[Any], dict[int, Twin]]:
         """Return the arguments of a call, with a copy of a constant that it writes to, and the twins of the others."""
