@@ -81,7 +81,7 @@ def scaled_by_numpy(h):
 
 def looked_up(h):
     table = torch.linspace(-1, 1, 6).to(h)
-    return h + table[h.argmax(dim=1)].unsqueeze(1)
+    return h + table[h.argsort(dim=1)]
 
 
 def one_hot(h):
@@ -91,9 +91,9 @@ def one_hot(h):
 HIDDEN = {
     "written over": (written_over, "clamp", r"`data`"),
     "written over without a gradient": (written_over_without_a_gradient, "clamp", r"no_grad"),
-    "argmax": (one_hot, "mul", r"`argmax`.*index"),
-    "looked up": (looked_up, "add", r"`argmax`.*index"),
-    "gather": (lambda h: h.gather(1, h.argmax(1, keepdim=True)), "gather", r"`argmax`.*amax"),
+    "argsort": (lambda h: h * h.argsort(1), "mul", r"`argsort`.*index"),
+    "looked up": (looked_up, "add", r"`argsort`.*index"),
+    "gather": (lambda h: h.gather(1, h.argsort(1)), "gather", r"`argsort`.*amax"),
     "item": (lambda h: h / (1 + h.abs().max().detach().item()), "div", r"`(item|detach)`"),
     "index": (lambda h: h[:, :, int(h.detach()[0, 0].argmax())], "getitem", r"`(int|detach)`"),
     "numpy": (scaled_by_numpy, "mul", r"`(numpy|detach)`"),
@@ -124,6 +124,8 @@ REVEALED = {
     "logical": lambda h: h * ((h > 0) & (h < 0.5)).double(),
     "mask in place": mask_in_place,
     "no_grad": in_the_dark,
+    "one-hot": one_hot,
+    "gather": lambda h: h.gather(1, h.argmax(1, keepdim=True)),
     "in place": multiplied_in_place,
     "filled in": filled_in,
     "concatenated": lambda h: torch.cat([h, h.round().detach()], 1),
@@ -320,9 +322,9 @@ def test_scripted_modules_are_refused_as_a_whole():
 
 
 def test_an_output_without_a_gradient_names_what_hid_it(Around):
-    row = look(Deep(lambda x: x[:, 0].argmax(1, keepdim=True).double())).culprits.iloc[0]
+    row = look(Deep(lambda x: x[:, 0].argsort(1)[:, :1].double())).culprits.iloc[0]
     assert (row.operation, row.treatment) == ("the output", "refused")
-    assert "`argmax`" in row.note
+    assert "`argsort`" in row.note
 
 
 BRANCHES = {

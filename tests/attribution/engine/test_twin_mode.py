@@ -137,6 +137,52 @@ def elu_by_mask(h):
     h[mask] = torch.expm1(h[mask])
 
 
+def two_largest(h):
+    return h * torch.zeros_like(h).scatter(1, h.topk(2, dim=1).indices, 1.0)
+
+
+def two_largest_in_place(h):
+    mask = torch.zeros_like(h)
+    mask.scatter_(1, h.detach().topk(2, dim=1).indices, 1)
+    return h * mask
+
+
+def places_mask(h):
+    return torch.zeros_like(h, dtype=torch.bool).scatter_(1, h.topk(2, 1)[1], True)
+
+
+def two_largest_by_mask(h):
+    return h * places_mask(h)
+
+
+def two_largest_by_values(h):
+    values, places = h.topk(2, dim=1)
+    return torch.zeros_like(h).scatter_(1, places, values)
+
+
+def two_largest_gathered(h):
+    places = h.topk(2, dim=1).indices
+    return torch.zeros_like(h).scatter(1, places, h.gather(1, places))
+
+
+def above(h):
+    second = h.topk(2, dim=1).values[:, 1:]
+    return (h >= second).to(h.dtype)
+
+
+def above_the_second(h):
+    return h * above(h)
+
+
+def table(h):
+    return torch.linspace(-1, 1, 36).to(h).view(6, 6)
+
+
+def hard_softmax(h):
+    soft = h.softmax(1)
+    return F.one_hot(soft.argmax(1), 6).movedim(-1, 1).to(h.dtype) - soft.detach() + soft
+
+
 def largest_of(kind):
     return lambda h: h * kind(h > 0.2, 1, keepdim=True).to(h.dtype)
 
@@ -206,6 +252,39 @@ SAME = {
     "a change where another is high": (
         in_place(lambda h: h.__setitem__(m := h.roll(1, 2) > 0, 2 * h[m] + 1)),
         lambda h: h + (h + 1) * torch.sign(h.roll(1, 2)).clamp(min=0),
+    ),
+    "the two largest, scatter": (two_largest, above_the_second),
+    "the two largest, scatter in place": (two_largest_in_place, above_the_second),
+    "the two largest, a mask": (two_largest_by_mask, above_the_second),
+    "the two largest, a mask that fills": (
+        lambda h: h.masked_fill(~places_mask(h), 0.5),
+        lambda h: 0.5 + (above(h) * (h - 0.5)),
+    ),
+    "the two largest, by their values": (two_largest_by_values, two_largest_gathered),
+    "the two smallest": (
+        lambda h: h * torch.zeros_like(h).scatter(1, h.topk(2, 1, largest=False).indices, 1.0),
+        lambda h: h * (h <= h.topk(2, 1, False).values[:, 1:]).to(h.dtype),
+    ),
+    "the largest, one-hot": (
+        lambda h: h * F.one_hot(h.argmax(1), num_classes=6).movedim(-1, 1),
+        lambda h: h * torch.sign(h - h.amax(1, keepdim=True) + 1e-300).clamp(min=0),
+    ),
+    "the largest, gather": (lambda h: h * h.gather(1, h.argmax(1, keepdim=True)), lambda h: h * highest(h)),
+    "another at the largest": (
+        lambda h: h + h.tanh().gather(1, h.argmax(1).unsqueeze(1)),
+        lambda h: h + (h.tanh() * F.one_hot(h.argmax(1), 6).movedim(-1, 1)).sum(1, keepdim=True),
+    ),
+    "a codebook": (
+        lambda h: h + F.embedding(h.argmin(1), table(h)).movedim(-1, 1),
+        lambda h: h + (F.one_hot((-h).argmax(1), 6).to(h.dtype) @ table(h)).movedim(-1, 1),
+    ),
+    "a codebook, by its index": (
+        lambda h: h + table(h)[h.argmin(1)].movedim(-1, 1),
+        lambda h: h + F.embedding(h.argmin(1), table(h)).movedim(-1, 1),
+    ),
+    "a hard softmax, straight through": (
+        hard_softmax,
+        lambda h: F.one_hot(h.softmax(1).argmax(1), 6).movedim(-1, 1).to(h.dtype),
     ),
     "any": (largest_of(torch.any), lambda h: h * torch.sign(h.amax(1, keepdim=True) - 0.2).clamp(min=0)),
     "all": (largest_of(torch.all), lambda h: h * torch.sign(h.amin(1, keepdim=True) - 0.2).clamp(min=0)),
@@ -331,7 +410,13 @@ def written_to_behind_its_back(h):
 
 
 @pytest.mark.parametrize(
-    "function", [lambda h: h * by_numpy(h.roll(1, 1)), written_to_behind_its_back, lambda h: h * h.argsort(1)]
+    "function",
+    [
+        lambda h: h * by_numpy(h.roll(1, 1)),
+        written_to_behind_its_back,
+        lambda h: h * h.argsort(1),
+        lambda h: h.gather(1, h.argsort(1)),
+    ],
 )
 def test_what_has_no_twin_is_still_warned_of(function):
     with pytest.warns(sl.ConvergenceWarning):

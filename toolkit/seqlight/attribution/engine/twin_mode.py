@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_flatten
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.leaves import flatten_arguments
 from seqlight.attribution.engine.picked_entries import Picked, PickedEntries, are_equal, is_picking, is_putting
+from seqlight.attribution.engine.ranked_places import RankedPlaces, is_ranking
 from seqlight.attribution.engine.twin_calls import (
     ELEMENTWISE_MASKS,
     choose_by_number,
@@ -43,6 +44,8 @@ class TwinMode(TorchFunctionMode):
         Whether a call may be the first one.
     picked : PickedEntries
         Entries that were picked by a mask that has a twin.
+    ranked : RankedPlaces
+        Places of the largest numbers of tensors that depend on the input.
     """
 
     twins: Twins | None = None
@@ -50,7 +53,7 @@ class TwinMode(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.picked = PickedEntries()
+        self.picked, self.ranked = PickedEntries(), RankedPlaces()
 
     def is_live(self, x: Tensor) -> bool:
         """Return whether a tensor depends on the input with a gradient."""
@@ -74,7 +77,9 @@ class TwinMode(TorchFunctionMode):
         for one in flatten_arguments(args, kwargs)[0]:
             if isinstance(one, Tensor):
                 live = self.is_live(one)
-                if (live and hides) or (not live and self.twins.find(one)) or (self.picked and self.picked.find(one)):
+                if (live and hides) or (not live and (self.twins.find(one) or self.ranked.find(one))):
+                    return True
+                if self.picked and self.picked.find(one):
                     return True
         return False
 
@@ -97,6 +102,8 @@ class TwinMode(TorchFunctionMode):
             return self.call_directly(func, args, kwargs)
         if self.picked and (changed := self.picked.changed(call)) is not None:
             return self._change_picked(call, *changed, types, args, kwargs)
+        if self.ranked and (index := self.ranked.looked_up(call)) is not None:
+            return self._look_up(call, *index, types, args, kwargs)
         if not (live and in_graph) or call.name in NAMES or call.name in ("detach", "__get__"):
             return self._hide(call, types, args, kwargs)
         if is_putting(call) and 0 in live and (whole := self._whole_to_put(call)) is not None:
@@ -108,6 +115,7 @@ class TwinMode(TorchFunctionMode):
             return self.run(choose_by_number(call, mask), *call.leaves)
         args, kwargs = call.arguments()
         y = self._proceed(func, types, args, kwargs)
+        self.ranked.record(call, y, self._twin(call.leaves[0]) if is_ranking(call) else None)
         if is_picking(call) and 0 in live:
             self.picked.record(y, Picked(call.leaves[1], Twin.of(self.keep(call.leaves[0]), 0)))
         if target is None or target is args[0]:
@@ -147,12 +155,32 @@ class TwinMode(TorchFunctionMode):
         if not new:
             return y
         leaves, twins = before or self._operands(call)
+        self.ranked.record(call, y, twins.get(0))
         again = repeatable(call, twins, results[new[0]])
         made = replace(call, function=again, leaves=leaves, dependent=tuple(twins))
         replay, compared = Replay(made, tuple(twins.values())), _compared(call.name, twins.values())
         for at in new:
             self.twins.record(results[at], Twin(replay, at, compared))
         return y
+
+    def _look_up(self, call: Call, at: int, source: Twin, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Make a call that looks something up by an index, whose twin is the tensor that it ranks."""
+        assert self.twins is not None
+        leaves, twins = self._operands(call)
+        twins = dict(sorted((twins | {at: source}).items()))
+        again = replace(call, function=function, leaves=leaves, dependent=tuple(twins))
+        twin, writes = Twin(Replay(again, tuple(twins.values()))), writes_in_place(call.name)
+        if not (torch.is_grad_enabled() and any(isinstance(one, Tensor) and self.is_live(one) for one in call.leaves)):
+            y = self.call_directly(call.function, args, kwargs)
+            self.twins.record(args[0] if writes else y, twin)
+            return y
+        with torch.no_grad():
+            values = call.function(leaves[0].clone(), *args[1:], **kwargs) if writes else call.function(*args, **kwargs)
+        found = reveal(values, twin.resolve(self._replay), values.dtype)
+        if found is None:
+            return self._proceed(call.function, types, args, kwargs)
+        self.mark(found)
+        return self.run(Tensor.copy_, args[0], found) if writes else found
 
     def _change_picked(
         self, call: Call, twins: dict[int, Twin], mask: Tensor, types: Any, args: Any, kwargs: Any

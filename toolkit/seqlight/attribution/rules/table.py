@@ -7,6 +7,7 @@ not in the table is left to autograd where it is linear, and integrated numerica
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from types import ModuleType
 from typing import Any, TypeVar
@@ -274,9 +275,10 @@ def compared() -> dict[Any, Entry]:
 def hiding() -> dict[Any, Entry]:
     """Return the entry of each function that hides from autograd that its result depends on what it takes."""
     data: Any = Tensor.data.__get__  # type: ignore[attr-defined]
-    detaching = [*spellings("detach"), *spellings("detach_")]
-    others = dict.fromkeys(detaching, "detach") | {data: "data", torch._C._set_grad_enabled: "no_grad"}
-    return compared() | {function: Entry(name, function, None, hides=True) for function, name in others.items()}
+    named = {function: name for name in ("detach", "argmax", "argmin") for function in spellings(name)}
+    named |= {Tensor.detach_: "detach", data: "data", torch._C._set_grad_enabled: "no_grad"}
+    ranking = {function: replace(rules()[function], hides=True) for function in spellings("topk")}
+    return compared() | ranking | {one: Entry(name, one, None, hides=True) for one, name in named.items()}
 
 
 def _poolings() -> dict[Any, Entry]:
