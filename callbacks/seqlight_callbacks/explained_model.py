@@ -9,7 +9,7 @@ import lightning.pytorch as L
 import torch
 from torch import Tensor, nn
 
-from seqlight.errors import InputError, kind_of
+from seqlight.errors import InputError, kind_of, listed
 from seqlight.lit.lightning_packages import lightning_classes
 from seqlight.prediction.model_wrapper import ModelWrapper
 from seqlight.targets.heads import select_head
@@ -108,8 +108,7 @@ def describe_shapes(inputs: Any) -> str:
     if isinstance(inputs, Mapping):
         return "{" + ", ".join(f"{key!r}: {describe_shapes(one)}" for key, one in inputs.items()) + "}"
     if isinstance(inputs, tuple | list) and inputs:
-        parts = [describe_shapes(one) for one in inputs]
-        return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+        return listed([describe_shapes(one) for one in inputs])
     return kind_of(inputs)
 
 

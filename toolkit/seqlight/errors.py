@@ -21,8 +21,11 @@
     ├── ReferencesWarning                     references are too few, or equal to the sequences
     └── ShuffleWarning                        a shuffle cannot move some positions
 
-Each message is one sentence: what was found, what was expected, and what to do.
+Each message is one sentence: what was found, what was expected, and what to do. Another one may say where in the model
+it happens.
 """
+
+from collections.abc import Sequence
 
 
 class SeqlightError(Exception):
@@ -118,3 +121,14 @@ def kind_of(thing: object) -> str:
     name = type(thing).__name__
     # "ndarray" is read as "en-d-array"; most types with u are read like "uint8".
     return f"{'an' if name[0] in 'aeioAEIO' or name == 'ndarray' else 'a'} {name}"
+
+
+def listed(names: Sequence[str], last: str = "and") -> str:
+    """Return names as a list in a sentence.
+
+    Examples
+    --------
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return f" {last} ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

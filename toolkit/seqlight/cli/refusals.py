@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 from seqlight.cli.option_groups import has_group
-from seqlight.errors import SeqlightError
+from seqlight.errors import SeqlightError, listed
 
 DEBUG = "the same command with --debug shows the traceback"
 ADVICE = {
@@ -127,7 +127,7 @@ def describe_mismatch(error: Exception) -> str:
         return _describe_class(found["key"], problem["path"], one_line(problem["reason"]).rstrip("."))
     if REQUIRED in text:
         names = [_typed(one.removeprefix("--")) for one in _required(text)]
-        return f"{_listed(names)} {'are' if len(names) > 1 else 'is'} missing"
+        return f"{listed(names)} {'are' if len(names) > 1 else 'is'} missing"
     if found is None:
         return one_line(text).rstrip(".")
     if "surrogates not allowed" in text:  # how Python keeps bytes of a name that are no UTF-8
@@ -143,7 +143,7 @@ def describe_mismatch(error: Exception) -> str:
 def _describe_class(key: str, path: str, reason: str) -> str:
     """Return why a class cannot be used, and where it was looked for."""
     if REQUIRED in reason:
-        return f"--{key} is {path}, which needs {_listed(_required(reason))}"
+        return f"--{key} is {path}, which needs {listed(_required(reason))}"
     if not any(one in reason for one in NOT_FOUND):
         return f"--{key} is {path}, which cannot be made ({reason})"
     return (
@@ -154,10 +154,6 @@ def _describe_class(key: str, path: str, reason: str) -> str:
 
 def _required(text: str) -> list[str]:
     return [one.strip() for one in text.partition(REQUIRED)[2].split(",")]
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _typed(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -138,18 +137,6 @@ def as_correlation(r: float) -> str:
     if abs(r) < 0.95:
         return f"{r:.2f}"
     return f"{r:.{min(6, 1 - math.floor(math.log10(1 - abs(r))))}f}".rstrip("0")
-
-
-def as_list(names: Sequence[str], last: str = "and") -> str:
-    """Return names as a list in a sentence.
-
-    Examples
-    --------
-    >>> from seqlight.studies.report.phrases import as_list
-    >>> as_list(["a"]), as_list(["a", "b"]), as_list(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
-    """
-    return f" {last} ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def as_count(number: int, what: str) -> str:

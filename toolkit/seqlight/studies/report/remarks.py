@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from seqlight.errors import listed
 from seqlight.studies.report.judgement import Judgement, ModelJudgement
-from seqlight.studies.report.phrases import Sentence, as_list, as_power, as_sentence, as_share, shorten
+from seqlight.studies.report.phrases import Sentence, as_power, as_sentence, as_share, shorten
 
 if TYPE_CHECKING:
     from seqlight.report.blocks import Tone
@@ -63,7 +64,7 @@ def _describe_dtype(judged: ModelJudgement, dtype: str, cells: list[Judgement]) 
     complete = {one.name for one in judged.of("complete")}
     also = [one for one in cells if one.name in complete and one.standing == "complete"]
     if also and len(also) == len(complete):
-        stay = f"{also[0].title} stays" if len(also) == 1 else f"{as_list([one.title for one in also])} stay"
+        stay = f"{also[0].title} stays" if len(also) == 1 else f"{listed([one.title for one in also])} stay"
         worst = as_power(max(one.cell["miss"] for one in also))
         yield Sentence(f"In {dtype}, {stay} complete: the largest miss is {worst}, which is rounding there.", "good")
     for one in cells:
@@ -105,7 +106,7 @@ def _describe_changes(judged: ModelJudgement) -> Iterator[Sentence]:
         changed = list(one.cell["changed_state"])
         if changed:
             yield Sentence(
-                f"{one.opening} leaves something changed behind it: {as_list(changed)}. What to do: give it "
+                f"{one.opening} leaves something changed behind it: {listed(changed)}. What to do: give it "
                 "`copy.deepcopy(model)`, and seed again what is random afterwards.",
                 "fair",
             )

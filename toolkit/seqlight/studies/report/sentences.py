@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from seqlight.errors import listed
 from seqlight.studies.report import remarks
 from seqlight.studies.report.judgement import Judgement, ModelJudgement, Standing, judge
 from seqlight.studies.report.phrases import (
     Sentence,
     as_correlation,
-    as_list,
     as_miss,
     as_opening,
     as_power,
@@ -87,7 +87,7 @@ def _describe_group(judged: ModelJudgement, group: list[Judgement], first: Judge
     if len(group) > 1:
         differ = max(judged.differences[one.name] for one in group)
         agree = f"agree to {as_power(differ)} of the largest contribution" if differ else "agree to the last bit"
-        labels = as_list([group[0].opening, *(one.label for one in group[1:])])
+        labels = listed([group[0].opening, *(one.label for one in group[1:])])
         return Sentence(f"{labels} {agree}, and miss {missed}.{_describe_fastest(judged, group)}", "good")
     (one,) = group
     if one is first or first is None or len(judged.groups) == 1:
@@ -137,7 +137,7 @@ def _describe_cause(one: Judgement, suspects: list[Suspect]) -> str:
     others = places[: MAX_SUSPECTS - 1]
     others += [f"{len(places) - len(others)} more"] if len(places) > len(others) else []
     text += f" What to do: {as_sentence(worst.remedy or 'do not use it for this model')}"
-    return f"{text} Suspect, too: {as_list(others)}." if others else text
+    return f"{text} Suspect, too: {listed(others)}." if others else text
 
 
 def _place(suspect: Suspect) -> str:
@@ -176,7 +176,7 @@ def _describe_other_question(one: Judgement, first: Judgement | None) -> Sentenc
 
 def _describe_absent(absent: list[Judgement]) -> Iterator[Sentence]:
     if absent:
-        names = as_list([as_opening(absent[0].title, absent[0].package), *(one.title for one in absent[1:])])
+        names = listed([as_opening(absent[0].title, absent[0].package), *(one.title for one in absent[1:])])
         packages = sorted({one.package for one in absent})
-        missing = f"{as_list(packages)} {'is' if len(packages) == 1 else 'are'} not installed"
+        missing = f"{listed(packages)} {'is' if len(packages) == 1 else 'are'} not installed"
         yield Sentence(f"{names} took no part, for {missing}. What to do: `pip install {' '.join(packages)}`.")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from seqlight.errors import listed
 from seqlight.report.blocks import Terms, TextTable
 from seqlight.studies.report.judgement import Judgement, ModelJudgement
-from seqlight.studies.report.phrases import as_correlation, as_list, as_memory, as_power, as_seconds, as_share
+from seqlight.studies.report.phrases import as_correlation, as_memory, as_power, as_seconds, as_share
 from seqlight.studies.report.summaries import count_outcomes, describe_outcome, find_titles, find_tone
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _describe(one: Judgement) -> dict[str, str]:
         "first call": as_seconds(cell["seconds_first"]),
         "second call": as_seconds(cell["seconds"]),
         "memory": as_memory(cell["peak_mib"]),
-        "left changed": as_list(list(cell["changed_state"])) or "-",
+        "left changed": listed(list(cell["changed_state"])) or "-",
     }
 
 
@@ -112,7 +113,7 @@ def make_terms(judgements: Sequence[ModelJudgement], columns: Sequence[str]) -> 
         for one in [*model.cells, *(one for cells in model.others.values() for one in cells)]:
             if not one.is_integral:
                 tolerances[one.dtype] = min(one.tolerance, tolerances.get(one.dtype, 1.0))
-    rounding = as_list([f"{as_power(one)} in {dtype}" for dtype, one in tolerances.items()])
+    rounding = listed([f"{as_power(one)} in {dtype}" for dtype, one in tolerances.items()])
     terms = {
         "miss": "With each reference, the contributions of a sequence should sum to the difference between the two "
         "outputs. The miss is by how much they do not, in the mean, as a share of the mean difference: contributions "

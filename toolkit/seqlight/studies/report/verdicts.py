@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from seqlight.errors import listed
 from seqlight.studies.report.judgement import Judgement, ModelJudgement
-from seqlight.studies.report.phrases import Sentence, as_list, shorten
+from seqlight.studies.report.phrases import Sentence, shorten
 
 # What `predict` warns and `attribute` refuses with, where rows of a batch are not independent.
 DEPENDENT_ROWS = re.compile(r"BatchWarning|other rows of (its|the) batch")
@@ -35,7 +36,7 @@ def find_verdict(judged: ModelJudgement) -> Sentence:
         return Sentence("There is nothing to explain: the output of this model does not depend on the sequence.", "bad")
     if judged.groups:
         return _find_verdict_of_groups(judged)
-    near = as_list([one.title for one in judged.of("approximate")])
+    near = listed([one.title for one in judged.of("approximate")])
     if near:
         return Sentence(
             f"You can believe {near} on this model, up to the miss below; no exact implementation is complete.", "fair"
@@ -94,4 +95,4 @@ def _find_verdict_of_groups(judged: ModelJudgement) -> Sentence:
 
 
 def _titles(judged: list[Judgement]) -> str:
-    return as_list([one.title for one in judged])
+    return listed([one.title for one in judged])
