@@ -55,3 +55,23 @@ def test_the_pullback_of_batch_norm_is_its_gradient():
         torch.testing.assert_close(linear_pullback(F.batch_norm, (x, mean, var, weight), {})(2 * y), expected)
     assert linear_pullback(F.batch_norm, (x, mean, var), {"training": True}) is None
     assert linear_pullback(F.batch_norm, (x, None, None), {"training": True}) is None
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 5), (2, 3, 2, 2)])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_derivatives_of_that_of_batch_norm_are_those_of_finite_differences(shape, weighted):
+    torch.manual_seed(0)
+    x, var = torch.randn(shape, dtype=torch.float64), torch.rand(3, dtype=torch.float64) + 0.1
+    grad = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(3, dtype=torch.float64, requires_grad=True) if weighted else None
+
+    def pulled(grad, weight):
+        return linear_pullback(F.batch_norm, (x, torch.randn(3).double(), var, weight), {})(grad)
+
+    assert torch.autograd.gradcheck(pulled, (grad, weight), fast_mode=True)
+    assert torch.autograd.gradgradcheck(pulled, (grad, weight), fast_mode=True)
+
+
+def test_batch_norm_of_several_dtypes_is_left_to_pytorch():
+    x, ones = torch.ones(2, 3, dtype=torch.float64), torch.ones(3)
+    assert linear_pullback(F.batch_norm, (x, ones, ones, ones), {}) is None

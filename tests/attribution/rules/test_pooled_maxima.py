@@ -43,6 +43,16 @@ def test_maxima_positions_and_gradients_are_those_of_pytorch(size, stride, paddi
     torch.testing.assert_close(found, wanted)
 
 
+def test_derivatives_of_gradients_are_those_of_pytorch():
+    x = torch.randn(2, 3, 9, dtype=torch.float64, requires_grad=True)
+
+    def twice(y):
+        (grad,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+        return torch.autograd.grad(grad.square().sum(), x)[0]
+
+    torch.testing.assert_close(twice(pooled_maxima(call_of(x, 3, 2))[0]), twice(F.max_pool1d(x, 3, 2)))
+
+
 def test_what_the_loops_do_not_take_is_left_to_pytorch():
     x = torch.randn(2, 3, 8, requires_grad=True)
     assert pooled_maxima(call_of(x, 2)) is not None

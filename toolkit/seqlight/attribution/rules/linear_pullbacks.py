@@ -77,6 +77,40 @@ def _by_columns(settings: Settings, x: Tensor, grad: Tensor, weight: Tensor) -> 
     ).squeeze(2)  # fmt: skip
 
 
+class BatchNormFunction(RuleFunction):
+    """The gradient at the input of batch norm, as a function of its weight and of the gradient at its result.
+
+    With running statistics it is a product, whose derivatives are those of batch norm with means of 0: so one pass over
+    memory finds both.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, eps: float, var: Tensor, weight: Tensor | None, grad: Tensor) -> Tensor:
+        """Return the gradient at the input."""
+        ctx.eps = eps
+        ctx.save_for_backward(var, weight, grad)
+        return _normalise(eps, var, weight, grad)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        """Return the gradients at the weight and at the gradient."""
+        (g,), (var, weight, grad), (*_, needs_weight, needs_grad) = grads, ctx.saved_tensors, ctx.needs_input_grad
+        if torch.is_grad_enabled():
+            at_grad = _normalise(ctx.eps, var, weight, g)
+            others = [0, *range(2, g.ndim)]
+            at_weight = (g * _normalise(ctx.eps, var, None, grad)).sum(others) if needs_weight else None
+            return None, None, at_weight, at_grad
+        at_grad, at_weight, _ = torch.ops.aten.native_batch_norm_backward(
+            g, grad, weight, torch.zeros_like(var), var, None, None, False, ctx.eps, [needs_grad, needs_weight, False]
+        )
+        return None, None, at_weight if needs_weight else None, at_grad if needs_grad else None
+
+
+def _normalise(eps: float, var: Tensor, weight: Tensor | None, x: Tensor) -> Tensor:
+    rates = torch.rsqrt(var + eps)
+    return x * (rates if weight is None else rates * weight).view([-1] + [1] * (x.ndim - 2))
+
+
 def linear_pullback(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LinearPullback | None:
     """Return what goes back through a call at its first operand, or None where PyTorch's own gradient does."""
     if func in DIMENSIONS:
@@ -116,10 +150,7 @@ def _batch_norm(
 ) -> LinearPullback | None:
     if training or running_var is None or input.ndim < 2:
         return None
-    rates = torch.rsqrt(running_var.detach() + eps)
-    shape = [-1] + [1] * (input.ndim - 2)
-
-    def pull(grad: Tensor) -> Tensor:
-        return grad * (rates if weight is None else rates * weight).view(shape)
-
-    return pull
+    if any(one.dtype != input.dtype for one in (running_var, weight) if one is not None):
+        return None
+    var = running_var.detach()
+    return lambda grad: BatchNormFunction.apply(eps, var, weight, grad)

@@ -23,14 +23,17 @@ class PooledMaximaFunction(RuleFunction):
         y, winners = y.data, winners.data
         ctx.save_for_backward(winners)
         ctx.shape = x.shape
+        ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(winners)
         return y, winners
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """Return the gradient at the inputs: that of each window at the position of its maximum."""
+        if grads[0] is None:  # while multipliers go past the operation
+            return None, None, None
         (winners,) = ctx.saved_tensors
-        return None, None, grads[0].new_zeros(ctx.shape).scatter_add(-1, winners, grads[0])
+        return None, None, grads[0].new_zeros(ctx.shape).scatter_add_(-1, winners, grads[0])
 
 
 def pooled_maxima(call: Call) -> tuple[Tensor, Tensor] | None:
