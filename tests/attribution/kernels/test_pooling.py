@@ -74,3 +74,29 @@ def test_max_pool(monkeypatch, window, kind, dtype, threads):
     torch.testing.assert_close(multiplier, wanted[1], rtol=0, atol=0, equal_nan=True)
     plain = kernels.cross_maximum((x1, y1, w1), (x0, wanted_y, w0), 1, smallest_step(dtype))[0]
     assert torch.equal(winners, plain) == (kind != "equal but for rounding")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_derivatives(monkeypatch, dtype, threads):
+    """Against the definition, window by window; several give their credit to one position, and one does not change."""
+    monkeypatch.setattr(native_threads, "WORTH_A_TEAM", 1 if threads == 2 else 10**9)
+    torch.manual_seed(0)
+    g, x1, x0 = torch.randn(3, 4, 2, 9, dtype=dtype)
+    x0[1, 0, 3] = x1[1, 0, 3]
+    grad, multiplier = torch.randn(2, 4, 2, 5, dtype=dtype)
+    winners = torch.randint(9, (4, 2, 5))
+    winners[1, 0, 2] = 3
+    found = kernels.max_pool_derivatives(g, grad, multiplier, winners, x1, x0)
+    expected = tuple(torch.zeros_like(one) for one in (grad, x1, x0, grad, grad))
+    for row, channel, window in torch.ones_like(grad).nonzero().tolist():
+        at = winners[row, channel, window]
+        some, here = (row, channel, window), (row, channel, at)
+        dx = x1[here] - x0[here]
+        rise = g[here] * grad[some] / dx if dx else torch.zeros_like(dx)
+        expected[0][some] = g[here] * multiplier[some]
+        expected[1][here] -= rise * multiplier[some]
+        expected[2][here] += rise * multiplier[some]
+        expected[3][some], expected[4][some] = rise, -rise
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert kernels.max_pool_derivatives(g, grad, multiplier, winners, x1.mT.contiguous().mT, x0) is None

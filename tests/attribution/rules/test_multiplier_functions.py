@@ -1,5 +1,6 @@
 """Multipliers as single nodes: equal to the formulas they stand for, with first and second derivatives."""
 
+import contextlib
 from functools import partial
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from multipliers import plain_rules
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.rules import multiplier_functions as functions
 from seqlight.attribution.rules.pullbacks import slope
@@ -46,13 +48,15 @@ def test_derivatives_of_a_secant_are_those_of_finite_differences(function):
     assert torch.autograd.gradgradcheck(multiplied, (grad, x1, x0), eps=1e-7, rtol=1e-2)
 
 
-def test_derivatives_of_a_credit_are_those_of_finite_differences():
+@pytest.mark.parametrize("kernels", [contextlib.nullcontext, plain_rules])
+def test_derivatives_of_a_credit_are_those_of_finite_differences(kernels):
     operands = *leaves(1, 2, 3), *leaves(2, 2, 5), *leaves(2, 2, 3)
     with torch.no_grad():
         operands[1].neg_()
         operands[4].neg_()
-    assert torch.autograd.gradcheck(maximum, operands)
-    assert torch.autograd.gradgradcheck(maximum, operands)
+    with kernels():
+        assert torch.autograd.gradcheck(maximum, operands)
+        assert torch.autograd.gradgradcheck(maximum, operands)
 
 
 def test_derivatives_of_products_of_matrices_are_those_of_finite_differences():

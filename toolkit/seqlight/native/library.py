@@ -63,6 +63,7 @@ _LAYOUTS: dict[str, str] = {
     "pools": "7P9q2d",
     "pool_credits": "8P5qd",
     "pool_gradients": "4P3q",
+    "pool_derivatives": "11P3q",
     # softmax.c
     "softmax_multipliers": "6P4qd",
     "softmax_gradients": "4P2q",

@@ -252,3 +252,40 @@ int pool_gradients(const Scatters *of, int64_t first, int64_t last)
 {
     OF_ITS_TYPE(SCATTER);
 }
+
+#define POOL_DERIVE(type)                                                                  \
+    do {                                                                                   \
+        int64_t width = of->width, windows = of->windows;                                  \
+        for (int64_t row = first; row < last; row++) {                                     \
+            int64_t here = row * width, some = row * windows;                              \
+            const type *g = (const type *)of->g + here, *a1 = (const type *)of->x1 + here, *a0 = (const type *)of->x0 + here; \
+            const type *grad = (const type *)of->grad + some, *m = (const type *)of->multiplier + some; \
+            const int64_t *w = of->winners + some;                                         \
+            type *to = (type *)of->at_grad + some, *by_1 = (type *)of->at_1 + here, *by_0 = (type *)of->at_0 + here; \
+            type *rise_1 = (type *)of->at_y1 + some, *rise_0 = (type *)of->at_y0 + some;   \
+            memset(by_1, 0, (size_t)width * sizeof(type));                                 \
+            memset(by_0, 0, (size_t)width * sizeof(type));                                 \
+            for (int64_t j = 0; j < windows; j++) {                                        \
+                int64_t at = w[j];                                                         \
+                type rise = g[at] * grad[j] / (a1[at] - a0[at]);                           \
+                rise = rise - rise == 0 ? rise : 0; /* of what does not change */          \
+                to[j] = g[at] * m[j];                                                      \
+                rise_1[j] = rise, rise_0[j] = -rise;                                       \
+                by_1[at] -= rise * m[j], by_0[at] += rise * m[j];                          \
+            }                                                                              \
+        }                                                                                  \
+    } while (0)
+
+/* For g, the gradient at what pool_gradients returns: those at the gradients of windows, at both inputs, and at both maxima, as
+   the multiplier is the quotient of their differences. */
+typedef struct {
+    const void *g, *grad, *multiplier, *x1, *x0;
+    const int64_t *winners;
+    void *at_grad, *at_1, *at_0, *at_y1, *at_y0;
+    int64_t width, windows, itemsize;
+} PoolDerivatives;
+
+int pool_derivatives(const PoolDerivatives *of, int64_t first, int64_t last)
+{
+    OF_ITS_TYPE(POOL_DERIVE);
+}

@@ -129,3 +129,32 @@ def max_pool_vjp(
     numbers = width, windows, grad.element_size()
     run("pool_gradients", (grad, multiplier, winners, out), numbers, out.numel() // width, out.numel())
     return out
+
+
+def max_pool_derivatives(
+    g: Tensor, grad: Tensor, multiplier: Tensor, winners: Tensor, x1: Tensor, x0: Tensor
+) -> tuple[Tensor, ...] | None:
+    """Return the gradients at `grad`, at both inputs, and at the maxima of both, of :func:`max_pool_vjp`; or None.
+
+    Parameters
+    ----------
+    g : torch.Tensor, shape (..., width)
+        The gradient at what it returns.
+    grad, multiplier, winners : torch.Tensor, shape (..., windows)
+        What it returned that for.
+    x1, x0 : torch.Tensor, shape (..., width)
+        The inputs of sequences and references, a row of each for each row.
+    """
+    g, grad = g.contiguous(), grad.contiguous()
+    if not suits(g, grad, multiplier, x1, x0) or not winners.is_contiguous():
+        return None
+    found = (
+        torch.empty_like(grad),
+        torch.empty_like(x1),
+        torch.empty_like(x0),
+        *(torch.empty_like(grad) for _ in range(2)),
+    )
+    width, windows = x0.shape[-1], grad.shape[-1]
+    tensors = g, grad, multiplier, x1, x0, winners, *found
+    run("pool_derivatives", tensors, (width, windows, x0.element_size()), x0.numel() // width, x0.numel())
+    return found

@@ -106,6 +106,7 @@ LOOPS = (
     Kernel("pooling.maxima", pooling.maxima, "cpu", REAL, compiled),
     Kernel("pooling.cross_maximum", pooling.cross_maximum, "cpu", REAL, compiled),
     Kernel("pooling.max_pool_vjp", pooling.max_pool_vjp, "cpu", REAL, compiled),
+    Kernel("pooling.max_pool_derivatives", pooling.max_pool_derivatives, "cpu", REAL, compiled),
     Kernel("softmax.softmax_multipliers", softmax.softmax_multipliers, "cpu", REAL, compiled),
     Kernel("softmax.softmax_vjp", softmax.softmax_vjp, "cpu", REAL, compiled),
     Kernel("softmax.softmax_vjp_in_place", softmax.softmax_vjp_in_place, "cpu", REAL, compiled),

@@ -197,6 +197,10 @@ class MaximumFunction(RuleFunction):
 
             needed = ctx.needs_input_grad[2:]
             return None, None, *differentiate_formula(formula, (grad, x1, x0, y1, y0), grads[0], needed)
+        kernel = kernel_for("pooling.max_pool_derivatives", x0.device.type, x0.dtype)
+        found = kernel(grads[0], grad, multiplier, at, x1, x0) if kernel else None
+        if found is not None:
+            return None, None, *found
         g, dx = grads[0].gather(-1, at), x1.gather(-1, at).sub_(x0.gather(-1, at))
         # The multiplier of what does not change is 1, whose derivative is 0.
         by_rise = (g * grad).div_(dx).nan_to_num_(0, 0, 0)
