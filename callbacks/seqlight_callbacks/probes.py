@@ -21,7 +21,7 @@ from seqlight.formats.bed_reader import BedLines
 from seqlight.formats.fasta_reader import read_fasta
 from seqlight.formats.npz import map_array
 from seqlight.metrics.overlap import require_intervals
-from seqlight.sequence.checks import require_one_hot
+from seqlight.sequence.checks import describe_other, require_one_hot
 from seqlight.sequence.one_hot import one_hot_encode
 
 FASTA = (".fa", ".fasta", ".fna")
@@ -92,8 +92,9 @@ def read_array(source: Tensor | str | os.PathLike[str], name: str, key: str) -> 
     if isinstance(source, Tensor):
         return source
     if not isinstance(source, str | os.PathLike):
-        remedy = "; take some of its rows, such as its [:24]" if hasattr(source, "batch") else ""
-        raise InputError(f"{name} is {kind_of(source)}: expected a torch.Tensor or the path of a file{remedy}.")
+        found, remedy = describe_other(source, name)
+        remedy = "take some of its rows, such as its [:24]" if hasattr(source, "batch") else remedy
+        raise InputError(f"{name} is {found}: expected a torch.Tensor or the path of a file; {remedy}.")
     path = _existing(source, name)
     suffix = _suffix(path)
     if suffix not in ARRAYS:

@@ -65,8 +65,10 @@ def test_bad_arrays(tmp_path):
         read_probes(tmp_path / "turned.npy")
     with pytest.raises(sl.InputError, match=r"sequences is 'no.npy': there is no such file"):
         read_probes("no.npy")
-    with pytest.raises(sl.InputError, match=r"sequences is an ndarray: expected a torch.Tensor or the path"):
+    with pytest.raises(sl.InputError, match=r"is a numpy.ndarray: .* the path of a file; use torch.from_numpy"):
         read_probes(X.numpy())
+    with pytest.raises(sl.InputError, match=r"is a list of strings: .*; use one_hot_encode\(sequences\)"):
+        read_probes(sl.characters(X))
     with pytest.raises(sl.InputError, match=r"is an ArrayDataset: .*; take some of its rows, such as its \[:24\]"):
         read_probes(sl.ArrayDataset(X))
     with pytest.raises(sl.InputError, match=r"expected its name to end in .npy, .npz, .pt"):

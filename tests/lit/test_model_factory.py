@@ -91,6 +91,7 @@ def test_only_classes_of_models_are_called(tmp_path, kind, monkeypatch):
 def test_arguments_that_do_not_fit(tmp_path, monkeypatch):
     for arguments, message in (
         ({}, "arguments do not fit torch.nn.Linear: missing a required argument: 'in_features'"),
+        ({"in_features": 1, "out_features": 2, "out": 3}, "argument 'out'; it takes in_features, out_features, bias"),
         ({"in_features": 1, "out_features": 2, "width": 3}, "got an unexpected keyword argument 'width'"),
         ([1, 2], "arguments is a list: expected a mapping"),
         ({1: 2}, "arguments is a dict: expected a mapping of names"),

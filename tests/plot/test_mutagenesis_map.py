@@ -137,6 +137,8 @@ def test_wrong_arguments_are_refused(outputs, X, options, message):
 
 
 def test_wrong_shapes_are_refused(X):
+    with pytest.raises(InputError, match=r"`effects` are those of pairs.*: leave out pairwise=True"):
+        plot_mutagenesis(np.ones((1, 4, 30, 4, 2)), X[0])
     with pytest.raises(InputError, match=r"`effects` has shape \(4, 9\)"):
         plot_mutagenesis(np.ones((4, 9)), X[0])
     with pytest.raises(InputError, match="but 30 of the 30 positions of `X` are drawn: give the `start` and `end`"):

@@ -48,6 +48,17 @@ def test_an_x_that_a_model_does_not_accept():
         sl.predict(EMBEDDING, torch.zeros(2, 3, dtype=torch.int16), device="cpu")
 
 
+@pytest.mark.reliability(
+    "numbers and ids", "one-hot letters for a model of ids", "a sentence that says how it takes letters"
+)
+@pytest.mark.parametrize("method", ["predict", *METHODS])
+def test_letters_for_a_model_of_ids(method):
+    model, settings = nn.Sequential(nn.Embedding(4, 1), nn.Flatten()), {"device": "cpu", **METHODS.get(method, {})}
+    message = r"expected ids, which have no gradient; .* takes X\.transpose\(1, 2\) @ embedding\.weight in place of"
+    with pytest.raises(sl.InputError, match=message):
+        getattr(sl, method)(model, sl.random_one_hot((2, 4, 9), random_state=0), **settings)
+
+
 def test_a_single_sequence_is_no_batch():
     message = r"X of int8 and shape \(4, 9\) \(.*\): expected rows; use X\.unsqueeze\(0\) for one sequence\."
     with pytest.raises(sl.InputError, match=message):

@@ -95,11 +95,16 @@ def _arguments(
 
 def _make(name: str, cls: Any, arguments: Mapping[str, Any]) -> Any:
     try:
-        inspect.signature(cls).bind(**arguments)
-    except TypeError as error:
-        raise InputError(f"arguments do not fit {name}: {error}; on the command line they are --init_args.") from None
+        signature = inspect.signature(cls)
     except ValueError:
-        pass  # its signature is unknown, so the call itself has to tell
+        return cls(**arguments)  # which has to tell itself what it takes
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        takes = ", ".join(signature.parameters) or "none"
+        raise InputError(
+            f"arguments do not fit {name}: {error}; it takes {takes}; on the command line they are --init_args."
+        ) from None
     return cls(**arguments)
 
 

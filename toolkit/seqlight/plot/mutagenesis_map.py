@@ -164,6 +164,8 @@ def _changes(effects: Any, sequence: Floats, window: slice, example_idx: int | N
             if found.ndim == needed:
                 # A dimension of targets is behind that of sequences.
                 found = _select(found.swapaxes(0, needed - 3), index, what, name)
+    if found.ndim == 5:
+        raise InputError("`effects` are those of pairs, but the map shows single mutations: leave out pairwise=True.")
     n_letters, length = sequence.shape
     width = window.stop - window.start
     if found.ndim == 2 and len(found) == n_letters and found.shape[1] not in (length, width):

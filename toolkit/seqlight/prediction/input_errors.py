@@ -70,6 +70,11 @@ def explain_input_errors(inputs: Sequence[object]) -> Iterator[None]:
             raise InputError(
                 f"the model does not take {suspects} ({reason}): expected rows; use X.unsqueeze(0) for one sequence."
             ) from error
+        if "embedding" in reason and isinstance(inputs[0], Tensor) and inputs[0].ndim == 3:
+            raise InputError(
+                f"the model does not take {suspects} ({reason}): expected ids, which have no gradient; a model that is "
+                "explained takes X.transpose(1, 2) @ embedding.weight in place of embedding(ids)."
+            ) from error
         raise InputError(
             f"the model does not take {suspects} ({reason}): expected a dtype that it takes; pass .float() of integers "
             "that are numbers, and .long() of those that are ids."

@@ -29,11 +29,11 @@ def require_tensor(X: object, name: str = "X") -> Tensor:
     """Return `X` if it is a dense torch.Tensor of real numbers; raise InputError with the remedy if not."""
     if isinstance(X, Tensor):
         return require_dense(X, name)
-    found, remedy = _describe_other(X, name)
+    found, remedy = describe_other(X, name)
     raise InputError(f"{name} is {found}: expected a torch.Tensor; {remedy}.")
 
 
-def _describe_other(X: object, name: str) -> tuple[str, str]:
+def describe_other(X: object, name: str) -> tuple[str, str]:
     """Return what something that is no tensor is, and how a tensor is made of it."""
     found = kind_of(X)
     if isinstance(X, np.ndarray):

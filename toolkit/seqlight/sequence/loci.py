@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from numbers import Integral
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,7 +172,8 @@ def _from_table(table: pd.DataFrame, name: str) -> Loci:
 
 def _from_fields(loci: Loci) -> Loci:
     if not isinstance(loci, Loci):
-        raise InputError(f"loci is a {type(loci).__name__}: expected a table with chrom, start and end, or Loci.")
+        advice = "; read a file with seqlight.read_bed" if isinstance(loci, str | Path) else ""
+        raise InputError(f"loci is {kind_of(loci)}: expected a table with chrom, start and end, or Loci{advice}.")
     chrom, strand = (np.asarray(one, dtype=object) for one in (loci.chrom, loci.strand))
     fields = Loci(chrom, *_starts_and_ends(loci.start, loci.end), strand)
     if len({one.shape for one in fields}) > 1 or chrom.ndim != 1:
