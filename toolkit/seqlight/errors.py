@@ -25,7 +25,12 @@ Each message is one sentence: what was found, what was expected, and what to do.
 it happens.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class SeqlightError(Exception):
