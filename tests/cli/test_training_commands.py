@@ -153,6 +153,17 @@ def test_options_that_do_not_exist(folder, capsys, words):
     assert shown.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("typed", "place"), [("max_epochs", "trainer.max_epochs"), ("batch_size", "data.batch_size"), ("width", None)]
+)
+def test_an_option_without_its_place_is_told(folder, capsys, typed, place):
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "--config", "train.yaml", f"--{typed}", "1"])
+    assert end.value.code == 2
+    told = f"there is no option --{typed}; here it is --{place};" if place else "unrecognized arguments: --width 1;"
+    assert capsys.readouterr().err.startswith(f"seqlight: {told}")
+
+
 @pytest.mark.reliability(
     "command line",
     "a callback of `seqlight fit` without an argument that it needs, or with a value that it refuses",

@@ -164,8 +164,8 @@ class TrainModule(L.LightningModule):
                 y = y if y.is_floating_point() else y.to(output.dtype)
         elif isinstance(self.loss, _ELEMENTWISE):
             raise InputError(
-                f"the model returns {kind_of(output)} and the labels are {kind_of(y)}, of which "
-                f"{type(self.loss).__name__} compares neither: expected one tensor each, or a loss of your own, a "
+                f"the model returns {kind_of(output)} and the labels are {kind_of(y)}, which "
+                f"{type(self.loss).__name__} cannot compare: expected one tensor each, or a loss of your own, a "
                 "function of outputs and labels that returns the sum of its parts."
             )
         return _require_tensor(self.loss(output, y)), output
