@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import warnings
 from typing import TYPE_CHECKING
@@ -17,9 +16,8 @@ WHOLE_MODEL = re.compile(r"--model: Unable to load config '([^']*)'")
 NETWORK = (
     "expected a network as --model.model, package.module.Class; a LightningModule of your own is trained by your script"
 )
-# What the parser says of an option that it does not have, and where some are that are typed without their place.
+# What the parser says of an option that it does not have.
 UNKNOWN = re.compile(r"unrecognized arguments: --(\w+)")
-PLACES = {"batch_size": "data.batch_size", "checkpoint": "ckpt_path", "seed": "seed_everything"}
 FULL_HELP = ("--help-all", "--help_all")
 
 
@@ -64,6 +62,7 @@ def _run(subcommand: str, words: tuple[str, ...]) -> LightningCLI | None:
     from seqlight.cli.refusals import describe_mismatch
     from seqlight.cli.usage import UsageError
     from seqlight.lit.__main__ import cli
+    from seqlight.lit.training_cli import find_option
 
     strict = {"exit_on_error": False, "allow_abbrev": False}
     try:
@@ -76,16 +75,9 @@ def _run(subcommand: str, words: tuple[str, ...]) -> LightningCLI | None:
         reason = describe_mismatch(ValueError(re.sub(rf'(?<=[ "]){subcommand}\.', "", str(error))))
         if wrong := WHOLE_MODEL.match(reason):
             reason = f"--model is {wrong[1]}, which is no YAML file: {NETWORK}"
-        elif (unknown := UNKNOWN.match(reason)) and (place := _place_of(unknown[1])):
+        elif (unknown := UNKNOWN.match(reason)) and (place := find_option(unknown[1])):
             reason = f"there is no option --{unknown[1]}; here it is --{place}"
         raise UsageError(f"{reason}; `seqlight {subcommand} --help` lists the options") from error
-
-
-def _place_of(name: str) -> str | None:
-    """Return the option that is meant by a name without its place; None if that is not known."""
-    from lightning.pytorch import Trainer
-
-    return f"trainer.{name}" if name in inspect.signature(Trainer).parameters else PLACES.get(name)
 
 
 def _say_what_next(trained: LightningCLI) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI
 
 from seqlight.errors import InputError
 
 LAST = "last"
+# Where some options are that are often typed without their place, beside those of the Trainer.
+PLACES = {"batch_size": "data.batch_size", "checkpoint": "ckpt_path", "seed": "seed_everything"}
 
 
 class TrainingCLI(LightningCLI):
@@ -39,6 +43,17 @@ class TrainingCLI(LightningCLI):
         newest = max(_earlier_checkpoints(self.trainer), key=lambda one: one.stat().st_mtime_ns, default=None)
         if newest is not None or not begins:
             raise InputError(_refusal(newest))
+
+
+def find_option(name: str) -> str | None:
+    """Return the option that is meant by a name without its place; None if that is not known.
+
+    Examples
+    --------
+    >>> find_option("max_epochs"), find_option("seed"), find_option("width")
+    ('trainer.max_epochs', 'seed_everything', None)
+    """
+    return f"trainer.{name}" if name in inspect.signature(Trainer).parameters else PLACES.get(name)
 
 
 def _refusal(newest: Path | None) -> str:
