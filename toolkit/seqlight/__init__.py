@@ -233,8 +233,7 @@ def __getattr__(name: str) -> Any:
 def _find_elsewhere(name: str) -> Any:
     """Return a module of public names; AttributeError for anything else, with the place of a name that is known."""
     advice = ""
-    # What other programs ask for, and the parser of commands, whose help loads no PyTorch.
-    if not name.startswith("_") and not name.endswith("_command"):
+    if not name.startswith("_"):  # asked for by other programs
         from seqlight.foreign_names import MODULES, find_advice
 
         if name in MODULES:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from importlib import import_module
 
-# The modules whose names are public, too.
-MODULES = ("lit", "targets", "metrics", "datasets", "studies")
-CALLBACKS = ("AttributionCallback", "AttributionReport", "LogoCallback", "RandomizationCallback", "SeqletCallback")
+# The modules whose names are public, too; those that load next to nothing say themselves what they have.
+LIGHT = ("lit", "metrics", "datasets", "studies")
+MODULES = (*LIGHT, "targets")
+NAMES_IN = {
+    "seqlight.targets": "Column Contrast Counts LogOdds NamedTarget Profile Specificity WindowMean",
+    "seqlight_callbacks": "AttributionCallback AttributionReport LogoCallback RandomizationCallback SeqletCallback",
+}
 
 # Ours first, then what other packages call it, in lower case and without underscores.
 NAMES = {
@@ -30,11 +34,11 @@ def find_advice(name: str) -> str:
     >>> find_advice("Counts"), find_advice("saliency"), find_advice("nothing")
     (': it is in seqlight.targets', ': here it is seqlight.input_x_gradient', '')
     """
-    for module in MODULES:
-        if name in import_module(f"seqlight.{module}").__all__:
-            return f": it is in seqlight.{module}"
-    if name in CALLBACKS:
-        return ": it is in seqlight_callbacks"
+    known = {place: names.split() for place, names in NAMES_IN.items()}
+    known |= {place: import_module(place).__all__ for place in (f"seqlight.{one}" for one in LIGHT)}
+    for place, names in known.items():
+        if name in names:
+            return f": it is in {place}"
     word = name.lower().replace("_", "")
     ours = next((one for one, others in NAMES.items() if word in others.split()), None)
     return "" if ours is None else f": here it is seqlight.{ours}"
