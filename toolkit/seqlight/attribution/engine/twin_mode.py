@@ -48,11 +48,10 @@ class TwinMode(TorchFunctionMode):
         Places of the largest numbers of tensors that depend on the input.
     """
 
-    twins: Twins | None = None
-    looks_for_twins = True
-
     def __init__(self) -> None:
         super().__init__()
+        self.twins: Twins | None = None
+        self.looks_for_twins = True
         self.picked, self.ranked = PickedEntries(), RankedPlaces()
 
     def is_live(self, x: Tensor) -> bool:
