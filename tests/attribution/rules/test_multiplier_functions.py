@@ -103,3 +103,22 @@ def test_smooth_derivatives_are_those_of_the_formula_in_float32():
     of = [torch.autograd.grad(one[kept].sum(), (grad, x1, x0)) for one in (found, expected)]
     for one, other in zip(*of, strict=True):
         torch.testing.assert_close(one[kept], other[kept], rtol=1e-3, atol=1e-4)
+
+
+def test_scores_that_infinity_masks_have_finite_derivatives():
+    x1 = torch.tensor([-torch.inf, -torch.inf, 0.5, 1.0], requires_grad=True)
+    x0 = torch.tensor([-torch.inf, 0.5, -torch.inf, 1.0], requires_grad=True)
+    grad = torch.ones(4, requires_grad=True)
+    for multiply in (
+        lambda *of: functions.SmoothFunction.apply(
+            torch.exp, torch.exp, 1e-2, *of, x1.detach().exp(), x0.detach().exp()
+        ),
+        lambda *of: functions.smooth_formula(torch.exp, torch.exp, 1e-2, *of),
+    ):
+        found = multiply(grad, x1, x0)
+        torch.testing.assert_close(found, torch.tensor([0, 0, 0.5, 1.0]).exp() * torch.tensor([0, 0, 1, 1]))
+        by_grad, by_1, by_0 = torch.autograd.grad(found.sum(), (grad, x1, x0))
+        torch.testing.assert_close(by_grad, found)
+        for one in (by_1, by_0):
+            assert one.isfinite().all()
+            torch.testing.assert_close(one[[0, 3]], torch.tensor([0, 0.5 * torch.e]))

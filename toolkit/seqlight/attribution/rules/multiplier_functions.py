@@ -149,8 +149,12 @@ def secant_derivatives(
 
 
 def _points_between(x1: Tensor, x0: Tensor) -> list[tuple[Tensor, float, float]]:
-    """Return two points on the line from `x0` to `x1`, how far each is along it, and their weights."""
-    return [(torch.lerp(x0, x1, at), at, weight) for at, weight in gauss_legendre(2)]
+    """Return two points on the line from `x0` to `x1`, how far each is along it, and their weights.
+
+    Where that has no finite length, as between two scores that are masked by infinity, both are `x1`.
+    """
+    finite = (x1 - x0).isfinite()
+    return [(torch.where(finite, torch.lerp(x0, x1, at), x1), at, weight) for at, weight in gauss_legendre(2)]
 
 
 def _derivative(slope: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
