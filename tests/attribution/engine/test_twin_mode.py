@@ -183,6 +183,16 @@ def hard_softmax(h):
     return F.one_hot(soft.argmax(1), 6).movedim(-1, 1).to(h.dtype) - soft.detach() + soft
 
 
+def relu_by_argument(h):
+    return F.relu(h + 0, inplace=True)
+
+
+def overwritten(h):
+    h = h + 0
+    F.relu(h, inplace=True)
+    return h
+
+
 def largest_of(kind):
     return lambda h: h * kind(h > 0.2, 1, keepdim=True).to(h.dtype)
 
@@ -212,6 +222,20 @@ SAME = {
     "relu, numbers that are chosen": (lambda h: h * torch.where(h > 0, 1.0, 0.0).to(h.dtype), F.relu),
     "relu, detached": (lambda h: h * (h.detach() > 0).to(h.dtype), F.relu),
     "relu, no_grad": (lambda h: h * in_the_dark(hard)(h), F.relu),
+    "relu, no_grad, in place by its argument": (
+        lambda h: h * in_the_dark(relu_by_argument)(h),
+        lambda h: h * F.relu(h),
+    ),
+    "relu, no_grad, overwritten": (lambda h: h * in_the_dark(overwritten)(h), lambda h: h * F.relu(h)),
+    "a view, no_grad": (
+        lambda h: h * in_the_dark(lambda h: h.transpose(1, 2))(h).mean(1).unsqueeze(2),
+        lambda h: h * h.mean(2, keepdim=True),
+    ),
+    "several views, no_grad": (
+        lambda h: h * torch.cat(in_the_dark(lambda h: h.chunk(2, dim=1))(h)[::-1], dim=1),
+        lambda h: h * h.roll(3, 1),
+    ),
+    "detached, with requires_grad_": (lambda h: h * h.detach().requires_grad_(False), torch.square),
     "relu, in place": (in_place(lambda h: h.mul_(hard(h))), F.relu),
     "relu, a mask in place": (mask_in_place, F.relu),
     "relu, a mask in place, scaled": (mask_then_scaled, F.relu),
@@ -368,6 +392,23 @@ def test_a_whole_body_without_gradients_is_explained():
     torch.testing.assert_close(found.attributions, 2 * expected.attributions, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("attributions", [sl.deep_lift_shap, sl.differentiable_attributions])
+def test_an_output_that_is_clamped_in_place_without_gradients_is_explained(attributions):
+    class Clamped(Residual):
+        def forward(self, x):
+            with torch.no_grad():
+                return super().forward(x).clamp_(max=0.1)  # whose slope autograd finds
+
+    class Plain(Residual):
+        def forward(self, x):
+            return super().forward(x).clamp(max=0.1)
+
+    found, expected = (
+        attributions(model(torch.relu), X.double(), n_shuffles=4, random_state=0) for model in (Clamped, Plain)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.reliability(
     "models",
     "a model that keeps what it detached, as a log of itself does",
@@ -409,11 +450,18 @@ def written_to_behind_its_back(h):
     return g
 
 
+def assigned_by_places(h):
+    h = h + 0
+    h[(h < 0).nonzero(as_tuple=True)] = 0
+    return h
+
+
 @pytest.mark.parametrize(
     "function",
     [
         lambda h: h * by_numpy(h.roll(1, 1)),
         written_to_behind_its_back,
+        assigned_by_places,
         lambda h: h * h.argsort(1),
         lambda h: h.gather(1, h.argsort(1)),
     ],

@@ -163,6 +163,8 @@ class _Tape:
         step.gives = [self._number(one, one) for one in tensors]
         self.steps.append(step)
         exits = [i for i in range(len(tensors)) if (at, i) in self.region.exits]
+        if not exits and any(one == at for one, _ in self.region.exits):  # an assignment returns nothing
+            raise Discontinuous(self.region)
         if not exits:
             return y
         shown = {id(tensors[i]): self._expose(step.gives[i]) for i in exits}

@@ -96,7 +96,7 @@ def sequence_pass(
             _read_layers(policy, calls),
         ):
             yield this
-            this.output = calls.reveal_output(this.output)
+        this.output = calls.reveal_output(this.output)
         if graph_check.find_unexplained([this.output], policy.explained_by) is not None:
             raise Unexplained
     graph_check.require_path(this.output)
@@ -146,7 +146,7 @@ def reference_pass(
     with add_module_name(model):
         with calls, policy.regions.mode(policy.rules, this.inputs), _read_layers(policy, calls):
             yield this
-            this.output = calls.reveal_output(this.output)
+        this.output = calls.reveal_output(this.output)
         if calls.position < len(record.calls):
             require_same_call("the end", record.calls[calls.position][0])
         graph_check.require_path(this.output)

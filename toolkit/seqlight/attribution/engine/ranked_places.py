@@ -106,7 +106,7 @@ class RankedPlaces:
         function = LOOK_UPS.get(call.name)
         found = ((at, self.find(one)) for at, one in enumerate(call.leaves))
         at, ranked = next(((at, one) for at, one in found if one is not None), (0, None))
-        if function is None or ranked is None:
+        if function is None or ranked is None or (function is getitem and at != 1):  # an index is looked up in, too
             return None
         own = function in (gather, take_along_dim) and ranked.source.compared == frozenset({id(call.leaves[0])})
         ranked = replace(ranked, index=call.leaves[at])

@@ -113,6 +113,11 @@ def fill_in_place(x: Tensor, share: Tensor, value: Any) -> Tensor:
     return x.copy_(fill(x.clone(), share, value))  # the rule keeps what it takes
 
 
+def writes_to_operand(call: Call) -> bool:
+    """Return whether a call writes to its first argument, by its name or by ``inplace=True``."""
+    return writes_in_place(call.name) or (call.has_keywords and bool(call.arguments()[1].get("inplace")))
+
+
 def repeatable(call: Call, twins: Collection[int], result: Tensor) -> Function:
     """Return the function that makes a call once more, with twins.
 
@@ -136,7 +141,7 @@ def repeatable(call: Call, twins: Collection[int], result: Tensor) -> Function:
         return partial(_convert, was=call.leaves[0].dtype, like=result)
     if (entry := hiding().get(function)) is not None and entry.name in ("detach", "data"):
         return _keep
-    return partial(_write_to_copy, function) if writes_in_place(name) else function
+    return partial(_write_to_copy, function) if writes_to_operand(call) else function
 
 
 def _keep(x: Tensor) -> Tensor:

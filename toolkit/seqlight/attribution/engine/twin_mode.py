@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import tree_flatten, tree_map_only
 
 from seqlight.attribution.calls.call import Call
 from seqlight.attribution.calls.leaves import flatten_arguments
@@ -27,6 +27,7 @@ from seqlight.attribution.engine.twin_calls import (
     repeatable,
     takes_first_alone,
     takes_numbers,
+    writes_to_operand,
 )
 from seqlight.attribution.engine.twins import Replay, Twin, Twins, reveal
 from seqlight.attribution.rules.comparisons import NAMES
@@ -94,9 +95,11 @@ class TwinMode(TorchFunctionMode):
         live = [at for at, one in enumerate(call.leaves) if isinstance(one, Tensor) and self.is_live(one)]
         if live and live[0] > 0 and takes_first_alone(call.name):
             live = []
-        writes, in_graph = writes_in_place(call.name), torch.is_grad_enabled()
+        writes, in_graph = writes_to_operand(call), torch.is_grad_enabled()
         if call.name == "detach_" and live:
             return args[0]
+        if call.name == "requires_grad_" and not live:  # writes nothing
+            return self.call_directly(func, args, kwargs)
         if writes and 0 in live and not in_graph:  # behind the back of autograd
             return self.call_directly(func, args, kwargs)
         if self.picked and (changed := self.picked.changed(call)) is not None:
@@ -107,7 +110,7 @@ class TwinMode(TorchFunctionMode):
             return self._hide(call, types, args, kwargs)
         if is_putting(call) and 0 in live and (whole := self._whole_to_put(call)) is not None:
             return self._put(call, whole)
-        target = args[0] if writes and 0 not in live else None
+        target = call.leaves[0] if writes and 0 not in live else None
         mask = place_of_mask(call)
         call = self._reveal_operands(call, live, mask)
         if mask is not None and call.leaves[mask].dtype != torch.bool and not takes_numbers(call.name):
@@ -117,13 +120,17 @@ class TwinMode(TorchFunctionMode):
         self.ranked.record(call, y, self._twin(call.leaves[0]) if is_ranking(call) else None)
         if is_picking(call) and 0 in live:
             self.picked.record(y, Picked(call.leaves[1], Twin.of(self.keep(call.leaves[0]), 0)))
-        if target is None or target is args[0]:
+        written = call.leaves[0]
+        if target is None or target is written:
             return y
-        self.run(Tensor.copy_, target, args[0])  # what was written to is a copy with the gradient of the twin
+        self.run(Tensor.copy_, target, written)  # what was written to is a copy with the gradient of the twin
         return target
 
     def reveal_output(self, y: Any) -> Any:
-        """Return the output of a model, with a gradient if it has a twin."""
+        """Return the output of a model, with a gradient if it has a twin.
+
+        Outside of the mode, which would see what a rule calls.
+        """
         if self.twins is None or not isinstance(y, Tensor) or self.is_live(y) or not y.is_floating_point():
             return y
         twin = self.twins.find(y)
@@ -143,13 +150,13 @@ class TwinMode(TorchFunctionMode):
     def _hide(self, call: Call, types: Any, args: Any, kwargs: Any) -> Any:
         """Make a call whose results have no gradient, and record their twins."""
         assert self.twins is not None
-        writes = writes_in_place(call.name)
+        writes = writes_to_operand(call)
         before = self._operands(call) if writes else None  # what is written to is another tensor afterwards
         if call.name in NAMES:  # how it comes out may count
             y = self._proceed(call.function, types, args, kwargs)
         else:
-            y = self.call_directly(call.function, args, kwargs)
-        results = [args[0]] if writes else tree_flatten(y)[0]
+            y = tree_map_only(Tensor, _without_gradient, self.call_directly(call.function, args, kwargs))
+        results = [call.leaves[0]] if writes else tree_flatten(y)[0]
         new = [at for at, one in enumerate(results) if isinstance(one, Tensor) and not self.is_live(one)]
         if not new:
             return y
@@ -217,7 +224,7 @@ class TwinMode(TorchFunctionMode):
         """Return the arguments of a call, with a copy of a constant that it writes to, and the twins of the others."""
         twins = {at: one for at, one in enumerate(map(self._twin, call.leaves)) if one is not None}
         leaves = list(call.leaves)
-        if writes_in_place(call.name) and 0 not in twins:
+        if writes_to_operand(call) and 0 not in twins:
             leaves[0] = leaves[0].clone()
         return leaves, twins
 
@@ -270,6 +277,11 @@ class TwinMode(TorchFunctionMode):
             yield
         finally:
             self.twins, self.looks_for_twins = before
+
+
+def _without_gradient(y: Tensor) -> Tensor:
+    """Return a result without a gradient; a view that is made without gradients requires one, which leads nowhere."""
+    return y.detach() if y.requires_grad and y.is_leaf and y._is_view() else y
 
 
 def _compared(name: str, twins: Iterable[Twin]) -> frozenset[int] | None:

@@ -220,12 +220,14 @@ def _multipliers(
             observed = DifferentiableSequenceMode(model, [first], not x.requires_grad, known)
             with observed, explain_input_errors([first, *once]):
                 found = model(first, *once)
-                outputs = observed.reveal_output(targets.read(found, rows))[: len(x)]
+                explained = targets.read(found, rows)
                 returned = _first_rows(found, len(x))
+            outputs = observed.reveal_output(explained)[: len(x)]
         second = references.clone()
         mode = DifferentiableReferenceMode(model, [second], observed.kept, phase, not pairs.requires_grad)
         with _lend_buffers(model), mode, explain_input_errors([second, *repeated]):
-            baselines = mode.reveal_output(targets.read(model(second, *repeated), all_rows))
+            explained = targets.read(model(second, *repeated), all_rows)
+        baselines = mode.reveal_output(explained)
         if mode.position < len(observed.kept):
             require_same_call("the end", observed.kept[mode.position].name)
         require_path(baselines, [references])
