@@ -18,11 +18,11 @@ typedef struct {
     int64_t steps, rows, size, packed;
 } GRUTrajectories;
 
-/* What was found, and weights that are packed the other way; the gradients at states after each step; those at the second of
-   the above, which are overwritten by those of all steps; found are those at the first, and at the first state. */
+/* What was given and found, and weights that are packed the other way; the gradients at states after each step, and at what
+   states add to gates; found are those at what inputs and states add, by all later steps as well, and at the first state. */
 typedef struct {
-    const float *a, *m, *states, *w, *dh;
-    float *by_m, *by_a, *at_first;
+    const float *a, *m, *states, *w, *dh, *at_m;
+    float *by_a, *by_m, *at_first;
     int64_t steps, rows, size, packed;
 } GRUTrajectoryGradients;
 
@@ -115,13 +115,14 @@ static void follow_back(const GRUTrajectoryGradients *of, int64_t way, int64_t r
                 Lanes h = load_first(of->states + before + k, room, 0) - tanh_from(gates.n);
                 Lanes new = u * gates.z.rest * 4 * (gates.n.y * gates.n.rest);
                 Lanes reset = new * gates.memory * (gates.r.y * gates.r.rest), update = u * h * (gates.z.y * gates.z.rest);
+                const float *given = of->at_m + x;
                 float *to = of->by_m + x;
                 store_first(of->by_a + x, room, reset);
                 store_first(of->by_a + x + UPDATE * n, room, update);
                 store_first(of->by_a + x + NEW * n, room, new);
-                store_first(to, room, load_first(to, room, 0) + reset);
-                store_first(to + UPDATE * n, room, load_first(to + UPDATE * n, room, 0) + update);
-                store_first(to + NEW * n, room, fmadd(new, gates.r.y, load_first(to + NEW * n, room, 0)));
+                store_first(to, room, load_first(given, room, 0) + reset);
+                store_first(to + UPDATE * n, room, load_first(given + UPDATE * n, room, 0) + update);
+                store_first(to + NEW * n, room, fmadd(new, gates.r.y, load_first(given + NEW * n, room, 0)));
                 store_first(carry + k, room, u * gates.z.y);
             }
         multiply_rows(of->by_m + at * GATES, GATES * n, of->w + way * of->packed, carry, n, count);

@@ -76,12 +76,12 @@ _LAYOUTS: dict[str, str] = {
     "standardised_derivatives": "12P2q",
     # gru.c
     "gru_trajectories": "4P4q",
-    "gru_trajectory_gradients": "8P4q",
+    "gru_trajectory_gradients": "9P4q",
     "gru_multipliers": "13P4q",
     "gru_derivatives": "17P4q",
     # lstm.c
     "lstm_trajectories": "4P4q",
-    "lstm_trajectory_gradients": "7P4q",
+    "lstm_trajectory_gradients": "8P4q",
     "lstm_multipliers": "15P4q",
     "lstm_derivatives": "16P4q",
     # contributions.c

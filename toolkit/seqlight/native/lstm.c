@@ -36,11 +36,12 @@ typedef struct {
     int64_t steps, rows, size, packed;
 } LSTMTrajectories;
 
-/* The gates and cell states that were found, and weights that are packed the other way; then gradients, which are overwritten
-   by those before them: at gates, at states after each step, at last states and at last cell states. */
+/* The gates and cell states that were found, and weights that are packed the other way; the gradients at gates and at states
+   after each step; found are those at what the input adds to gates, at the first cell state, in the place of those at the
+   last one, and at the first state. */
 typedef struct {
-    const float *x, *cells, *w;
-    float *dx, *dh, *at_state, *at_cell;
+    const float *x, *cells, *w, *at_x, *dh;
+    float *dx, *at_cell, *at_state;
     int64_t steps, rows, size, packed;
 } LSTMTrajectoryGradients;
 
@@ -226,35 +227,34 @@ static void follow(const LSTMTrajectories *of, int64_t way, int64_t row, int64_t
 /* The gradients of some rows, from the last step to the first. */
 static void follow_back(const LSTMTrajectoryGradients *of, int64_t way, int64_t row, int64_t count)
 {
-    int64_t n = of->size, rows = of->rows, all = rows * n, own = way * all + row * n;
-    const float *w = of->w + way * of->packed;
+    int64_t n = of->size, rows = of->rows, own = (way * rows + row) * n;
+    size_t bytes = (size_t)(count * n) * sizeof(float);
+    float *carry = of->at_state + own;
+    memset(carry, 0, bytes);
     for (int64_t t = of->steps - 1; t >= 0; t--) {
         int64_t at = ((way * of->steps + t) * rows + row) * n, before = ((way * (of->steps + 1) + t) * rows + row) * n;
-        float *dh = of->dh + at, *dx = of->dx + at * GATES;
-        if (t < of->steps - 1)
-            multiply_rows(dx + all * GATES, GATES * n, w, dh, n, count);
         for (int64_t r = 0; r < count; r++)
             for (int64_t j = 0, room = n; j < n; j += LANES, room -= LANES) {
-                int64_t k = r * n + j, z = r * GATES * n + j;
-                Gates gates = gates_of(of->x + at * GATES + z, n, room);
-                Lanes cell = load_first(of->cells + before + all + k, room, 0);
-                Lanes earlier = load_first(of->cells + before + k, room, 0), u = load_first(dh + k, room, 0);
+                int64_t k = r * n + j, z = at * GATES + r * GATES * n + j;
+                Gates gates = gates_of(of->x + z, n, room);
+                Lanes cell = load_first(of->cells + before + rows * n + k, room, 0);
+                Lanes earlier = load_first(of->cells + before + k, room, 0);
                 Sigmoid t_ = sigmoid_of(cell + cell);
-                if (t == of->steps - 1)
-                    u += load_first(of->at_state + own + k, room, 0);
+                Lanes u = load_first(of->dh + at + k, room, 0) + load_first(carry + k, room, 0);
                 Lanes d = fmadd(u, gates.o.y * 4 * (t_.y * t_.rest), load_first(of->at_cell + own + k, room, 0));
                 Lanes o = tanh_from(t_) * (gates.o.y * gates.o.rest), i = tanh_from(gates.g) * (gates.i.y * gates.i.rest);
                 Lanes f = earlier * (gates.f.y * gates.f.rest), g = gates.i.y * 4 * (gates.g.y * gates.g.rest);
-                float *to = dx + z;
-                store_first(to, room, fmadd(d, i, load_first(to, room, 0)));
-                store_first(to + OUTPUT * n, room, fmadd(u, o, load_first(to + OUTPUT * n, room, 0)));
-                store_first(to + MEMORY * n, room, fmadd(d, f, load_first(to + MEMORY * n, room, 0)));
-                store_first(to + NEW * n, room, fmadd(d, g, load_first(to + NEW * n, room, 0)));
+                const float *given = of->at_x + z;
+                float *to = of->dx + z;
+                store_first(to, room, fmadd(d, i, load_first(given, room, 0)));
+                store_first(to + MEMORY * n, room, fmadd(d, f, load_first(given + MEMORY * n, room, 0)));
+                store_first(to + NEW * n, room, fmadd(d, g, load_first(given + NEW * n, room, 0)));
+                store_first(to + OUTPUT * n, room, fmadd(u, o, load_first(given + OUTPUT * n, room, 0)));
                 store_first(of->at_cell + own + k, room, d * gates.f.y);
             }
+        memset(carry, 0, bytes);
+        multiply_rows(of->dx + at * GATES, GATES * n, of->w + way * of->packed, carry, n, count);
     }
-    memset(of->at_state + own, 0, (size_t)(count * n) * sizeof(float));
-    multiply_rows(of->dx + (way * of->steps * rows + row) * GATES * n, GATES * n, w, of->at_state + own, n, count);
 }
 
 int lstm_multipliers(const LSTMMultipliers *of, int64_t first, int64_t last)

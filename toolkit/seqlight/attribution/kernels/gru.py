@@ -48,17 +48,15 @@ def gru_trajectory_vjp(
     grads : tuple of torch.Tensor
         The gradients at states after each step, and at what states add to gates.
     """
-    at_states, at_gates = grads[0].contiguous(), grads[1].clone(memory_format=torch.contiguous_format)
+    at_states, at_gates = (one.contiguous() for one in grads)
     directions, steps, rows, size = at_states.shape
-    at_input, at_first = (
-        torch.empty_like(by_input),
-        torch.empty_like(at_states[:, 0], memory_format=torch.contiguous_format),
-    )
+    at_input, at_state = torch.empty_like(by_input), torch.empty_like(by_state)
+    at_first = at_states.new_empty(directions, rows, size)
     packed = torch.stack([pack(one, transposed=True) for one in w_hh])
-    tensors = by_input, by_state, states, packed, at_states, at_gates, at_input, at_first
+    tensors = by_input, by_state, states, packed, at_states, at_gates, at_input, at_state, at_first
     numbers = steps, rows, size, packed[0].numel()
     run("gru_trajectory_gradients", tensors, numbers, directions * rows, by_input.numel())
-    return at_input, at_gates, at_first
+    return at_input, at_state, at_first
 
 
 def gru_multiplier(w_hh: Tensor, grads: tuple[Tensor, Tensor], of: Sequence[Tensor]) -> tuple[Tensor, ...]:

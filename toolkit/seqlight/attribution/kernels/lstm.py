@@ -33,7 +33,7 @@ def lstm_trajectory(w_hh: Tensor, projected: Tensor, first: Tensor, first_cell: 
 
 
 def lstm_trajectory_vjp(
-    w_hh: Tensor, x: Tensor, cells: Tensor, grads: tuple[Tensor, Tensor, Tensor, Tensor]
+    w_hh: Tensor, x: Tensor, cells: Tensor, grads: tuple[Tensor, Tensor, Tensor]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients at what the input adds to gates, and at the first state and cell state.
 
@@ -42,15 +42,16 @@ def lstm_trajectory_vjp(
     w_hh, x, cells : torch.Tensor
         The weights for the state, gates, and cell states from the first on, all contiguous.
     grads : tuple of torch.Tensor
-        The gradients at gates, at states after each step, and at the last state and cell state.
+        The gradients at gates, at states after each step, and at the last cell state.
     """
-    # Copies, which are overwritten.
-    found = [one.clone(memory_format=torch.contiguous_format) for one in grads]
-    directions, steps, rows, size = found[1].shape
+    at_x, at_states = (one.contiguous() for one in grads[:2])
+    directions, steps, rows, size = at_states.shape
+    at_input, at_cell = torch.empty_like(x), grads[2].clone(memory_format=torch.contiguous_format)
+    at_first = torch.empty_like(at_cell)
     packed = torch.stack([pack(one, transposed=True) for one in w_hh])
-    numbers = steps, rows, size, packed[0].numel()
-    run("lstm_trajectory_gradients", (x, cells, packed, *found), numbers, directions * rows, x.numel())
-    return found[0], found[2], found[3]
+    tensors = x, cells, packed, at_x, at_states, at_input, at_cell, at_first
+    run("lstm_trajectory_gradients", tensors, (steps, rows, size, packed[0].numel()), directions * rows, x.numel())
+    return at_input, at_first, at_cell
 
 
 def lstm_multiplier(

@@ -49,7 +49,7 @@ class LSTMTrajectoryFunction(RuleFunction):
             return _differentiate_again(operands, arrived, ctx.needs_input_grad)
         kernel = kernel_for("lstm.lstm_trajectory_vjp", x.device.type, x.dtype)
         assert kernel is not None
-        dx, *at_first = kernel(w_hh, x, cells, (at_x, at_y, torch.zeros_like(first), at_last_cell))
+        dx, *at_first = kernel(w_hh, x, cells, (at_x, at_y, at_last_cell))
         gates, before = dx.flatten(1, 2), torch.cat([first.unsqueeze(1), y[:, :-1]], dim=1)
         at_bias = None if bias is None else gates.sum(1)
         at_inputs = torch.bmm(gates, w_ih).view(inputs.shape) if ctx.needs_input_grad[3] else None
