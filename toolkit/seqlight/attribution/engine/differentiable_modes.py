@@ -99,7 +99,7 @@ class DifferentiableMode(TwinMode):
         if isinstance(treatment, Cell):
             treatment = recurrent.cell_by_gates
         if entry.name in NETWORKS:
-            are_fixed = not any(id(one) in self._dependent for one in parameters_of(*call.arguments()[0]))
+            are_fixed = not any(id(one) in self._dependent for one in parameters_of(*args))
             treatment = partial(treatment, are_fixed=are_fixed, known=known)
         if callable(treatment):
             y = self._run(treatment, call)

@@ -185,7 +185,7 @@ def _layers(
             x, *final = _each_way(kind, x, first, of, lengths, is_one)
         last.append(tuple(final))
         x = x if layer == num_layers - 1 else dropout(x, drop, train)
-    return x, *(torch.cat(each) for each in zip(*last, strict=True))
+    return x, *(last[0] if num_layers == 1 else map(torch.cat, zip(*last, strict=True)))
 
 
 def _each_way(

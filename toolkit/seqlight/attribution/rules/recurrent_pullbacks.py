@@ -23,6 +23,7 @@ from seqlight.attribution.rules.gru_trajectory import GRUTrajectoryFunction
 from seqlight.attribution.rules.lstm_multiplier import LSTMMultiplierFunction
 from seqlight.attribution.rules.lstm_trajectory import LSTMTrajectoryFunction
 from seqlight.attribution.rules.pullbacks import Observed
+from seqlight.attribution.rules.recurrence import recur
 from seqlight.attribution.rules.rnn_multiplier import RNNMultiplierFunction
 from seqlight.attribution.rules.steps import require_row_partners
 
@@ -37,7 +38,7 @@ def observe_layer(call: Call) -> Observed:
     if follow is not None and not any(known) and _are_followed(kind, x, of):
         outputs, parts = follow(of, ways, *states)
     else:
-        outputs = call(*call.tensors)
+        outputs = recur(x, kind, states, weights, *known)
         after = torch.stack(part_ways(outputs[0], directions))
         before = torch.cat([states[0].unsqueeze(1), after[:, :-1]], dim=1)
         parts = _KINDS[kind].parts(of, ways, before, *states[1:])
@@ -54,7 +55,7 @@ def _are_followed(kind: str, x: Tensor, of: StackedWeights) -> bool:
 
 def layer(sequence: Observed, reference: Observed, grads: Sequence[Tensor | None]) -> list[Tensor]:
     """Return the gradients at those of input and first states of a layer that depend on the input."""
-    (x1, kind, *_), (x0, *_) = sequence.call.arguments()[0], reference.call.arguments()[0]
+    (x1, kind, *_), (x0, *_) = sequence.call.leaves, reference.call.leaves
     require_row_partners(x1, x0)
     given = [torch.zeros_like(y) if g is None else g for g, y in zip(grads, reference.results, strict=True)]
     w_ih, w_hh, w_hr, *own = reference.parts
