@@ -1,4 +1,4 @@
-"""The networks that benchmarks explain: three CNNs and a transformer of the field, and two that are hard to treat."""
+"""The networks that benchmarks explain: CNNs, a recurrent network and a transformer of the field, and small ones."""
 
 from __future__ import annotations
 
@@ -158,6 +158,20 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (rows, outputs)."""
         return self.head(self.lstm(self.stem(x).relu().mT)[0].mean(1))  # type: ignore[no-any-return]
+
+
+class DanQ(nn.Module):
+    """A convolution, an LSTM in both directions and two dense layers, after Quang and Xie (2016): 1,000 positions."""
+
+    def __init__(self, width: int = 320) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv1d(4, width, 26), nn.ReLU(), nn.MaxPool1d(13), nn.Dropout(0.2))
+        self.lstm, self.dropout = nn.LSTM(width, width, batch_first=True, bidirectional=True), nn.Dropout(0.5)
+        self.dense = nn.Sequential(nn.Flatten(), nn.Linear(75 * 2 * width, 925), nn.ReLU(), nn.Linear(925, 919))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (rows, outputs)."""
+        return self.dense(self.dropout(self.lstm(self.stem(x).mT)[0]))  # type: ignore[no-any-return]
 
 
 class BothStrands(nn.Module):

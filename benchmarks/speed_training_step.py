@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from harness import count_argument, describe_machine, read_results, time_in_turn, write_results
-from networks import Transformer, basset_like, bpnet_like
+from networks import DanQ, Recurrent, Transformer, basset_like, bpnet_like
 from pages import update_page
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -32,6 +32,8 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
     "basset-like": (basset_like, 16, 600),
     "bpnet-like": (bpnet_like, 8, 1000),
     "transformer": (Transformer, 16, 600),
+    "DanQ-like": (DanQ, 16, 1000),
+    "small LSTM": (Recurrent, 16, 600),
 }
 THREADS = 1
 SHOWN = {
