@@ -96,6 +96,10 @@ def saved(module, h):
     return checkpoint(dense, module, h, use_reentrant=False)
 
 
+def saved_norm(module, h):
+    return checkpoint(lambda h: dense(module, F.layer_norm(h, h.shape[-1:])), h, use_reentrant=False)
+
+
 def with_hook():
     model = Written(dense)
     model.first.register_forward_hook(lambda module, args, y: 2 * y)
@@ -120,6 +124,7 @@ MODELS = {
     "a weight that is made": (lambda: Written(lambda self, h: dense(self, h * self.mu.exp())), 3),
     "another head of equal weights": (Exchanged, 1),
     "a checkpoint": (lambda: Written(saved), 3),
+    "a norm in a checkpoint": (lambda: Written(saved_norm), None),
     "detached": (lambda: Written(lambda self, h: dense(self, h) + h.detach()), 2),
     "an encoder": (lambda: nn.Sequential(encoder(0.0), nn.Flatten(), nn.Linear(48, 2)), None),
     "an encoder with dropout": (lambda: nn.Sequential(encoder(0.1), nn.Flatten(), nn.Linear(48, 2)), None),

@@ -84,9 +84,24 @@ class LayerNormMultiplierFunction(RuleFunction):
 def kept_moments(y: Tensor) -> Moments | None:
     """Return what PyTorch has kept of a layer norm whose result is `y`: its input, and the moments of that; or None."""
     node: Any = y.grad_fn
-    if node is None or node.name() != "NativeLayerNormBackward0" or node._saved_result1.dtype != y.dtype:
+    if node is None or node.name() != "NativeLayerNormBackward0" or not _can_be_read(node):
+        return None
+    if node._saved_result1.dtype != y.dtype:
         return None
     return node._saved_input.detach(), node._saved_result1, node._saved_result2
+
+
+def _can_be_read(node: Any) -> bool:
+    """Return whether autograd itself has kept what a node saved: a checkpoint gives it back only once."""
+    try:  # which is refused where somebody else keeps it
+        node._raw_saved_result1.register_hooks(Tensor.detach, _as_it_is)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 def _moments_of(x: Tensor, eps: float) -> Moments:
