@@ -68,6 +68,14 @@ def test_training_with_priors_makes_attributions_sparser(X, settings):
     assert size(1.0) < 0.99 * size(0.0)
 
 
+def test_the_penalty_is_not_rounded_by_autocast(X):
+    prior = AttributionPrior(lambda found, _: (found.flatten(1) @ found.flatten(1).T).sum(1), references=halves)
+    model = network()
+    expected = prior(model, X)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(prior(model, X), expected, rtol=1e-6, atol=0)
+
+
 def test_a_step_of_the_module_computes_nothing_twice(X, monkeypatch):
     convolutions = []
     torch.manual_seed(0)

@@ -115,7 +115,8 @@ class AttributionPrior(nn.Module):
         attributions, outputs = attributions_and_outputs(
             model, X, self.references, self.target, n_shuffles=self.n_references, random_state=seed, record=record
         )
-        found = self.penalty(attributions, X.to(attributions))
+        with torch.autocast(attributions.device.type, enabled=False):
+            found = self.penalty(attributions, X.to(attributions))
         if not isinstance(found, Tensor):
             raise InputError(f"the penalty returned {kind_of(found)}: expected a tensor with a number for each row.")
         if found.shape != (len(X),):
