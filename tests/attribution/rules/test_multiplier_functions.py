@@ -122,3 +122,13 @@ def test_scores_that_infinity_masks_have_finite_derivatives():
         for one in (by_1, by_0):
             assert one.isfinite().all()
             torch.testing.assert_close(one[[0, 3]], torch.tensor([0, 0.5 * torch.e]))
+
+
+def test_a_formula_has_partial_derivatives_where_operands_depend_on_each_other():
+    x = torch.tensor([0.5, 2.0], requires_grad=True)
+    grad = x.square()
+    by_grad, by_x = functions.differentiate_formula(lambda g, x: g * x.exp(), (grad, x), torch.ones(2), (True, True))
+    torch.testing.assert_close(by_grad, x.exp())
+    torch.testing.assert_close(by_x, grad * x.exp())
+    (further,) = torch.autograd.grad(by_x.sum(), x)  # it is a function of both
+    torch.testing.assert_close(further, (2 * x + grad) * x.exp())

@@ -25,8 +25,10 @@ def differentiate_formula(
     formula: Function, operands: Sequence[Tensor], grad: Tensor | Sequence[Tensor], needed: Sequence[bool]
 ) -> list[Tensor | None]:
     """Return the gradients of ``formula(*operands)`` at those operands that need one, in the graph."""
-    leaves = [one for one, is_needed in zip(operands, needed, strict=True) if is_needed]
     with torch.enable_grad():
+        # Operands may depend on each other, as a gradient does on inputs: views of their own have partial derivatives.
+        operands = [one.view_as(one) if is_needed else one for one, is_needed in zip(operands, needed, strict=True)]
+        leaves = [one for one, is_needed in zip(operands, needed, strict=True) if is_needed]
         y = formula(*operands)
         found = iter(torch.autograd.grad(y, leaves, grad, create_graph=True, allow_unused=True))
     return [next(found) if is_needed else None for is_needed in needed]
