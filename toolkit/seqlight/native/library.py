@@ -68,7 +68,7 @@ _LAYOUTS: dict[str, str] = {
     "softmax_multipliers": "6P4qd",
     "softmax_gradients": "4P2q",
     "attention_gradients": "6P4qd",
-    "softmax_derivatives": "9P2q2d",
+    "softmax_derivatives": "9P2qd",
     # layer_norm.c
     "standardisations": "7P5qd",
     "standardisation_gradients": "9P4q",

@@ -29,10 +29,6 @@
         below = still ? 1 - d / 2 : d / expm1(d);                            \
     } while (0)
 
-/* Whether to take the secant: dx is not 0, and the tangent does not explain dy up to rounding (see elementwise.c). */
-#define FAR(absolute, dx, dy, tangent, allowed)                              \
-    ((absolute(dx) >= near) & !(absolute((dy) - (tangent) * (dx)) < (tangent) * (allowed)))
-
 /* The logarithmic mean of a and b, whose logarithms differ by `step`: see rules/logarithmic_mean.py. Where one is infinite,
    or both are, as where all is hidden, it is 0; what is no number stays so. */
 #define LOGARITHMIC_MEAN(type, absolute, a, b, step)                         \
@@ -164,39 +160,44 @@ int attention_gradients(const AttentionPulls *of, int64_t first, int64_t last)
     OF_ITS_TYPE(ATTENTION_PULL);
 }
 
-/* Gradients at p1 and p0, as they are in the secant (s1, s0) and in the weights (w1, w0): p0 is in neither where a tangent
-   stands in. `all` is the sum of what softmax_row and the gradient give, `mean` that of `g` times the weights. */
-#define DERIVATIVE_ROW(type, absolute, allowed)                              \
+/* The derivative of the logarithmic mean of a and b with respect to log(a), for a step log(a / b): its power series near 0. */
+#define MEAN_BY_LOGARITHM(type)                                              \
+    static inline type mean_by_log_##type(type a, type b, type step)         \
+    {                                                                        \
+        type near = 0, square = step * step;                                 \
+        for (int k = 14; k > 1; k--) near = (near * -step + 1) / k;          \
+        type far = (a * (step - 1) + b) / square;                            \
+        return square < (type)0.25 ? a * near : square < (type)1e30 ? far : (a - b) * 0; \
+    }
+MEAN_BY_LOGARITHM(float)
+MEAN_BY_LOGARITHM(double)
+
+/* Gradients at the logarithms of p1 and p0, as they are in the secant (s1, s0) and, with their factors, in the weights (w1, w0).
+   `all` is the sum of what softmax_row and the gradient give, `mean` that of `g` times the weights. */
+#define DERIVATIVE_ROW(type)                                                 \
     static void derivative_row_##type(                                       \
         const type *restrict g, const type *restrict grad, const type *restrict a1, const type *restrict q1, \
         const type *restrict a0, const type *restrict q0, const type *restrict s, type *restrict at_grad, \
         type *restrict s1, type *restrict s0, type *restrict w1, type *restrict w0, int64_t width, type above, \
-        type below, type shift, type all, type mean, type near)              \
+        type below, type shift, type all, type mean)                         \
     {                                                                        \
         for (int64_t j = 0; j < width; j++) {                                \
-            type dx = a1[j] - a0[j], dz = dx - shift, rise = above * q1[j];  \
-            type dw = rise - below * q0[j], ds = q1[j] - q0[j], up = g[j] - mean; \
-            int far = FAR(absolute, dx, dw, rise, allowed), off = FAR(absolute, dz, ds, q1[j], allowed); \
+            type dx = a1[j] - a0[j], dz = dx - shift, rise = above * q1[j], fall = below * q0[j]; \
+            type up = g[j] - mean, by_s = up * grad[j], by_w = -g[j] * all;  \
             at_grad[j] = up * s[j];                                          \
-            s1[j] = up * grad[j] / (off ? dz : (type)1);                     \
-            w1[j] = -g[j] * all / (far ? dx : (type)1);                      \
-            s0[j] = off ? s1[j] : (type)0;                                   \
-            w0[j] = far ? w1[j] : (type)0;                                   \
+            s1[j] = by_s * mean_by_log_##type(q1[j], q0[j], dz);             \
+            s0[j] = by_s * mean_by_log_##type(q0[j], q1[j], -dz);            \
+            w1[j] = by_w * mean_by_log_##type(rise, fall, dx);               \
+            w0[j] = by_w * mean_by_log_##type(fall, rise, -dx);              \
         }                                                                    \
     }                                                                        \
     static void input_row_##type(                                            \
-        const type *restrict q1, const type *restrict q0, const type *restrict w, const type *restrict s, \
-        const type *restrict s1, const type *restrict s0, const type *restrict w1, const type *restrict w0, \
-        type *restrict at_1, type *restrict at_0, int64_t width, type above, type below, type by_1, type by_0) \
+        const type *restrict q, const type *restrict s, const type *restrict w, type *restrict at, int64_t width, type by) \
     {                                                                        \
-        for (int64_t j = 0; j < width; j++) {                                \
-            type step = s0[j] * s[j] + w0[j] * w[j];                         \
-            at_1[j] = q1[j] * (s1[j] + w1[j] * above + by_1) - step;         \
-            at_0[j] = q0[j] * (by_0 - s0[j] - w0[j] * below) + step;         \
-        }                                                                    \
+        for (int64_t j = 0; j < width; j++) at[j] = s[j] + w[j] + q[j] * by; \
     }
-DERIVATIVE_ROW(float, fabsf, 16 * FLT_EPSILON)
-DERIVATIVE_ROW(double, fabs, 16 * DBL_EPSILON)
+DERIVATIVE_ROW(float)
+DERIVATIVE_ROW(double)
 
 /* The derivative of d / (1 - exp(-d)): near 0 its power series. */
 static double slope_above(double d)
@@ -210,7 +211,7 @@ static double slope_above(double d)
 #define SOFTMAX_DERIVE(type)                                                 \
     do {                                                                     \
         int64_t width = of->width;                                           \
-        type near = (type)of->threshold, *w = malloc((size_t)(6 * width) * sizeof(type)); \
+        type *w = malloc((size_t)(6 * width) * sizeof(type));                \
         if (w == NULL)                                                       \
             return -1;                                                       \
         type *s = w + width, *s1 = s + width, *s0 = s1 + width, *w1 = s0 + width, *w0 = w1 + width; \
@@ -219,23 +220,21 @@ static double slope_above(double d)
             const type *a1 = (const type *)of->x1 + from, *q1 = (const type *)of->p1 + from; \
             const type *a0 = (const type *)of->x0 + from, *q0 = (const type *)of->p0 + from; \
             const type *g = (const type *)of->g + from, *grad = (const type *)of->grad + from; \
-            double d, above, below, all, mean, fall, rise_1, rise_0, total_1, total_0; \
+            double d, above, below, all, mean, rise_1, rise_0, total_1, total_0; \
             MEAN_EXPONENTIALS;                                               \
             softmax_row_##type(a1, q1, a0, q0, w, s, width, (type)above, (type)below, (type)d, (type)of->nearness); \
             SUM(all, grad[at] * s[at]);                                      \
             SUM(mean, g[at] * w[at]);                                        \
             derivative_row_##type(                                           \
                 g, grad, a1, q1, a0, q0, s, (type *)of->at_grad + from, s1, s0, w1, w0, width, (type)above, \
-                (type)below, (type)d, (type)all, (type)mean, near);          \
-            SUM(fall, s0[at] * s[at]);                                       \
-            SUM(rise_1, w1[at] * q1[at]);                                    \
-            SUM(rise_0, w0[at] * q0[at]);                                    \
-            SUM(total_1, s1[at] * q1[at]);                                   \
-            SUM(total_0, s0[at] * q0[at]);                                   \
-            double by_d = fall + (rise_1 - rise_0) * slope_above(d) + rise_0; \
-            input_row_##type(                                                \
-                q1, q0, w, s, s1, s0, w1, w0, (type *)of->at_1 + from, (type *)of->at_0 + from, width, (type)above, \
-                (type)below, (type)(by_d - total_1 - above * rise_1), (type)(total_0 + below * rise_0 - by_d)); \
+                (type)below, (type)d, (type)all, (type)mean);                \
+            SUM(rise_1, w1[at]);                                             \
+            SUM(rise_0, w0[at]);                                             \
+            SUM(total_1, s1[at]);                                            \
+            SUM(total_0, s0[at]);                                            \
+            double by_d = (rise_1 + rise_0) * slope_above(d) / above - rise_0; \
+            input_row_##type(q1, s1, w1, (type *)of->at_1 + from, width, (type)(by_d - total_1 - rise_1)); \
+            input_row_##type(q0, s0, w0, (type *)of->at_0 + from, width, (type)(-by_d - total_0 - rise_0)); \
         }                                                                    \
         free(w);                                                             \
     } while (0)
@@ -246,7 +245,7 @@ typedef struct {
     const void *g, *grad, *x1, *p1, *x0, *p0;
     void *at_grad, *at_1, *at_0;
     int64_t width, itemsize;
-    double threshold, nearness;
+    double nearness;
 } SoftmaxDerivatives;
 
 int softmax_derivatives(const SoftmaxDerivatives *of, int64_t first, int64_t last)

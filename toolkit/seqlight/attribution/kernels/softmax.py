@@ -78,7 +78,6 @@ def softmax_derivatives(
     grad: Tensor,
     recorded: tuple[Tensor, Tensor],
     reference: tuple[Tensor, Tensor],
-    threshold: float,
     nearness: float,
 ) -> tuple[Tensor, Tensor, Tensor] | None:
     """Return the gradients at `grad` and at both inputs of the gradient that softmax passes on; or None.
@@ -91,8 +90,6 @@ def softmax_derivatives(
         The gradient at the output of softmax.
     recorded, reference : tuple of torch.Tensor, shapes (..., width)
         Finite inputs, and softmax over the last dimension, a row of each for each row.
-    threshold : float
-        Smaller differences count as none in derivatives.
     nearness : float
         The square of the step at which the quotient and the mean of two softmaxes count the same.
     """
@@ -104,7 +101,7 @@ def softmax_derivatives(
     run(
         "softmax_derivatives",
         (*tensors, *found),
-        (width, grad.element_size(), threshold, nearness),
+        (width, grad.element_size(), nearness),
         entries // width,
         entries,
     )

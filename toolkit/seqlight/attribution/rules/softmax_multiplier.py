@@ -1,14 +1,15 @@
 """A gradient times the multiplier of softmax as a single node of autograd's graph, with its derivatives in closed form.
 
-The multiplier consists of weights ``w = (A * p1 - B * p0) / dx`` and a secant ``s = (p1 - p0) / (dx - d)``, where ``d``
-is the difference of logsumexps, and A and B are functions of it (``softmax.py``). Left to autograd it is a chain of a
-hundred passes over memory. Where derivatives are themselves differentiated, the chain is taken after all.
+The multiplier consists of weights and a secant, both logarithmic means (``softmax_secants.py``). The derivative of such
+a mean with respect to log(a), for ``s = log(a / b)``, is ``(a * (s - 1) + b) / s^2``, and its series in s near 0. So
+where nothing changes, sequence and reference each get half of the derivative of the slope. Where derivatives are
+themselves differentiated, formulas that autograd knows are taken.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,14 +17,13 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Function, RuleFunction
 from seqlight.attribution.kernels.memory_layout import suits
 from seqlight.attribution.kernels.table import kernel_for
-from seqlight.attribution.rules.difference_quotients import put_at
-from seqlight.attribution.rules.elementwise import Rounding, rounding_error, smallest_exponent_step
+from seqlight.attribution.rules.elementwise import smallest_exponent_step
 from seqlight.attribution.rules.logarithmic_mean import nearness
 from seqlight.attribution.rules.multiplier_functions import differentiate_formula
 from seqlight.attribution.rules.softmax import softmax_multipliers, softmax_vjp
-from seqlight.attribution.rules.softmax_secants import logsumexp_from
+from seqlight.attribution.rules.softmax_secants import LogsumexpRise, softmax_secants
 
-# Below, the derivatives of A and B are found by their power series.
+# Below, the derivative of the difference of logsumexps over one less its exponential is found by its power series.
 SERIES = 0.2
 
 
@@ -41,15 +41,10 @@ class SoftmaxMultiplierFunction(RuleFunction):
         if ctx.by_rows:
             ctx.save_for_backward(grad, x1, x0, p1, p0)
             return softmax_vjp(grad, *softmax_multipliers((x1, p1), (x0, p0), dim), dim)
-        d = (logsumexp_from(x1, p1, dim) - logsumexp_from(x0, p0, dim)).to(x0.dtype)
-        above, below = exponential_secants(d)
-        dx, tangent = x1 - x0, above * p1
-        weights = _Ratio.of(torch.addcmul(tangent, below, p0, value=-1), dx, tangent)
-        secants = _Ratio.of(p1 - p0, dx.sub_(d), p1)
-        ctx.at = weights.at, secants.at
-        ctx.save_for_backward(grad, x1, x0, p1, p0, d, weights.value, weights.rate, secants.value, secants.rate)
-        found = grad * secants.value
-        return found.addcmul_(weights.value, found.sum(dim, keepdim=True), value=-1)
+        rise = LogsumexpRise.between((x1, p1), (x0, p0), dim)
+        weights, secants, _ = softmax_secants((x1, p1), (x0, p0), rise, dim, hidden=True)
+        ctx.save_for_backward(grad, x1, x0, p1, p0, *rise, weights, secants)
+        return softmax_vjp(grad, weights, secants, dim)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
@@ -59,27 +54,20 @@ class SoftmaxMultiplierFunction(RuleFunction):
             found = differentiate_formula(partial(softmax_formula, dim), (grad, x1, x0), g, ctx.needs_input_grad[1:4])
             return None, *found, None, None
         if ctx.by_rows:
-            kernel, limits = _kernel_for(grad), (smallest_exponent_step(grad.dtype), nearness(grad.dtype))
+            kernel = _kernel_for(grad)
             assert kernel is not None
-            return None, *kernel(g, grad, (x1, p1), (x0, p0), *limits), None, None
-        (d, weights, weights_rate, secants, secants_rate), (weights_at, secants_at) = made, ctx.at
-        rise = g - _sum(g * weights, dim)
-        by_grad = rise * secants
-        # By p1 and p0 as they are in the secants, and in the weights: where a tangent stands in, p0 is in neither.
-        s1 = rise.mul_(grad).mul_(secants_rate)
-        s0 = _without(s1, secants_at)
-        w1 = (g * weights_rate).mul_(-_sum(grad * secants, dim))
-        w0 = _without(w1, weights_at)
-        above, below = exponential_secants(d)
-        slope = _slope_above(d)
-        by_step = s0 * secants
-        by_d = _sum(by_step, dim) + _sum(w1 * p1, dim) * slope - _sum(w0 * p0, dim) * (slope - 1)
-        by_step.addcmul_(w0, weights)
-        by_1 = torch.addcmul(s1, w1, above).mul_(p1)
-        by_1.addcmul_(p1, by_d - _sum(by_1, dim)).sub_(by_step)
-        by_0 = torch.addcmul(s0, w0, below).mul_(p0)
-        by_0 = by_step.addcmul_(p0, _sum(by_0, dim) - by_d).sub_(by_0)
-        return None, by_grad, by_1, by_0, None, None
+            return None, *kernel(g, grad, (x1, p1), (x0, p0), nearness(grad.dtype)), None, None
+        d, above, below, weights, secants = made
+        up, step = g - _sum(g * weights, dim), x1 - x0
+        by_secants, by_weights = up * grad, g * -_sum(grad * secants, dim)
+        # At the logarithms of p1 and p0, as they are in the secants and, with their factors, in the weights.
+        s1, s0 = (by_secants * one for one in _mean_by_logarithms(p1, p0, step - d))
+        w1, w0 = (by_weights * one for one in _mean_by_logarithms(above * p1, below * p0, step))
+        rise, fall = _sum(w1, dim), _sum(w0, dim)
+        by_d = (rise + fall) * _slope_above(d) / above - fall
+        by_1 = (s1 + w1).addcmul_(p1, by_d - _sum(s1, dim) - rise)
+        by_0 = (s0 + w0).addcmul_(p0, -by_d - _sum(s0, dim) - fall)
+        return None, up * secants, by_1, by_0, None, None
 
 
 def _kernel_for(x: Tensor) -> Function | None:
@@ -94,38 +82,19 @@ def _suits_rows(dim: int, *tensors: Tensor) -> bool:
     return bool((packed[0].sum() + packed[1].sum()).isfinite())
 
 
-class _Ratio(NamedTuple):
-    """Quotients, or tangents where a quotient has no digits; ``1 / dx``, with 1 for a tangent; the tangents' places."""
-
-    value: Tensor
-    rate: Tensor
-    at: Tensor
-
-    @classmethod
-    def of(cls, dy: Tensor, dx: Tensor, tangent: Tensor) -> _Ratio:
-        noise = 4 * rounding_error(dx.dtype, Rounding.OUTPUT)
-        chosen, size = torch.addcmul(dy, tangent, dx, value=-1).abs_().sub_(tangent, alpha=noise), dx.abs()
-        is_finite = bool(size.sum().isfinite())
-        # As numbers, in place: a CPU takes several times as long for masks.
-        chosen.gt_(0).mul_(size.gt_(smallest_exponent_step(dx.dtype)))
-        if not is_finite:
-            chosen.mul_(dx.isfinite())
-        at, rate = _zeros_of(chosen), dx.reciprocal()
-        value = dy.mul_(rate)
-        if len(at):
-            put_at(rate, at, rate.new_ones(len(at)))
-            put_at(value, at, tangent.take(at))
-        return cls(value, rate, at)
-
-
-def _zeros_of(x: Tensor) -> Tensor:
-    """Return the places of zeros, mostly none; `x` is not negative."""
-    none = x.new_empty(0, dtype=torch.long)
-    return (x == 0).flatten().nonzero().squeeze(1) if x.numel() and not bool(x.amin()) else none
-
-
-def _without(x: Tensor, at: Tensor) -> Tensor:
-    return put_at(x.clone(), at, x.new_zeros(len(at))) if len(at) else x
+def _mean_by_logarithms(a: Tensor, b: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the derivatives of the logarithmic mean with respect to log(a) and log(b), which differ by `step`."""
+    square = step.square()
+    near, inside = square < 0.25, square < 1e30
+    safe = torch.where(near | ~inside, 1, step)
+    found = []
+    for one, other, sign in ((a, b, 1), (b, a, -1)):
+        far = (one * (sign * safe - 1) + other) / safe.square()
+        series, small = torch.zeros_like(step), torch.where(near, -sign * step, 0)
+        for k in range(14, 1, -1):
+            series = series.mul_(small).add_(1).div_(k)
+        found.append(torch.where(near, one * series, torch.where(inside, far, (one - other) * 0)))
+    return found[0], found[1]
 
 
 def _sum(x: Tensor, dim: int) -> Tensor:
@@ -162,14 +131,15 @@ def softmax_ratios(x1: Tensor, x0: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     p1, p0 = x1.softmax(dim), x0.softmax(dim)
     d = torch.logsumexp(x1, dim, keepdim=True) - torch.logsumexp(x0, dim, keepdim=True)
     above, below = exponential_secants(d)
-    dx, tangent = x1 - x0, above * p1
-    return _ratio(tangent - below * p0, dx, tangent), _ratio(p1 - p0, dx - d, p1)
+    dx = x1 - x0
+    return _logarithmic_mean(above * p1, below * p0, dx), _logarithmic_mean(p1, p0, dx - d)
 
 
-def _ratio(dy: Tensor, dx: Tensor, tangent: Tensor) -> Tensor:
-    """Return dy / dx; the tangent where that explains dy up to rounding, or where nothing changes or all is masked."""
+def _logarithmic_mean(a: Tensor, b: Tensor, step: Tensor) -> Tensor:
+    """Return ``(a - b) / step``; near 0 as ``(a + b) / 2 * tanh(x) / x`` for half the step x, by the series of tanh."""
     with torch.no_grad():
-        noise = 4 * rounding_error(dx.dtype, Rounding.OUTPUT)
-        chosen = (dx.abs() > smallest_exponent_step(dx.dtype)) & dx.isfinite()
-        chosen &= (dy - tangent * dx).abs() > tangent * noise
-    return torch.where(chosen, torch.where(chosen, dy, 0) / torch.where(chosen, dx, 1), tangent)
+        near, inside = step.abs() < 0.02, step.abs() < 1e15
+    square = (torch.where(near, step, 0) / 2).square()
+    series = 1 - square / 3 + square.square() * (2 / 15 - square * (17 / 315))
+    rate = torch.where(inside, 1 / torch.where(near | ~inside, 1, step), 0)
+    return torch.where(near, (a + b) / 2 * series, (a - b) * rate)
