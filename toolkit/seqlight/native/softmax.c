@@ -161,16 +161,16 @@ int attention_gradients(const AttentionPulls *of, int64_t first, int64_t last)
 }
 
 /* The derivative of the logarithmic mean of a and b with respect to log(a), for a step log(a / b): its power series near 0. */
-#define MEAN_BY_LOGARITHM(type)                                              \
+#define MEAN_BY_LOGARITHM(type, terms)                                       \
     static inline type mean_by_log_##type(type a, type b, type step)         \
     {                                                                        \
         type near = 0, square = step * step;                                 \
-        for (int k = 14; k > 1; k--) near = (near * -step + 1) / k;          \
+        _Pragma("GCC unroll 16") for (int k = terms; k > 1; k--) near = (1 - near * step) * (type)(1.0 / k); \
         type far = (a * (step - 1) + b) / square;                            \
         return square < (type)0.25 ? a * near : square < (type)1e30 ? far : (a - b) * 0; \
     }
-MEAN_BY_LOGARITHM(float)
-MEAN_BY_LOGARITHM(double)
+MEAN_BY_LOGARITHM(float, 9)
+MEAN_BY_LOGARITHM(double, 14)
 
 /* Gradients at the logarithms of p1 and p0, as they are in the secant (s1, s0) and, with their factors, in the weights (w1, w0).
    `all` is the sum of what softmax_row and the gradient give, `mean` that of `g` times the weights. */
