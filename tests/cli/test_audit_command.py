@@ -92,7 +92,7 @@ def test_strict_is_for_continuous_integration(folder, capsys):
     [
         ("Two", "choose a number of it, such as --target 'column(0, head=0)', with the place", "column(0, head=1)"),
         ("Profile", "choose a number of it, such as --target '(0, 0)', a place, --target counts, the sum", "(0, 0)"),
-        ("One", "(rows, targets), from the forward of the model, or as --target the path of a function", None),
+        ("One", "(rows, targets); return a number for each row from its forward", None),
     ],
 )
 def test_what_to_do_is_said_in_options(folder, capsys, model, says, target):

@@ -102,7 +102,8 @@ class Failing(nn.Module):
 def test_notes_on_errors(model, settings, kind, note):
     with pytest.raises(kind) as error:
         deep_lift_shap(model, X, random_state=0, device="cpu", **settings)
-    notes = getattr(error.value, "__notes__", [])
+    called, *notes = error.value.__notes__
+    assert called.startswith("The model was called with X of")
     assert len(notes) == (note is not None)
     assert note is None or note in notes[0]
 

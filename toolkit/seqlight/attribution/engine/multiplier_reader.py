@@ -92,7 +92,9 @@ class MultiplierReader:
         at, device = len(self._hooks), y.device.type
         layout, snapshot = self._layout(at, kept.tensor, y), Snapshot.take(y, copy)
 
-        def read(multipliers: Tensor) -> None:
+        def read(multipliers: Tensor | None) -> None:
+            if multipliers is None:  # one of several results that nothing takes, as the last state of a layer
+                return
             with contextlib.nullcontext() if not self._keeps else _exact(device):
                 one = Activation.by_pair(multipliers, kept.get(), snapshot.get(), layout, self._sequences)
                 self._found[at, self._target] = self._totals(one, multipliers, layout, branch, heads)
