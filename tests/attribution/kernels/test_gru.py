@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from multipliers import needs_wide_registers
+from multipliers import compare_with_formula, needs_wide_registers
 from seqlight.attribution.kernels import gru as kernels
 from seqlight.attribution.rules.gru_multiplier import GRUMultiplierFunction, gru_formula
 from seqlight.attribution.rules.gru_trajectory import GRUTrajectoryFunction, gru_steps
@@ -29,24 +29,10 @@ def draw(seed, shape, step):
     return [one.requires_grad_() for one in (weights, *grads, *sequences, *of)]
 
 
-def compare(function, formula, operands):
-    """Compare results and derivatives in float32 with those of a formula in float64."""
-    wide = [one.detach().double().requires_grad_() for one in operands]
-    found, expected = function(*operands), formula(*wide)
-    arriving = [torch.randn_like(one) for one in found]
-    slopes = torch.autograd.grad(found, operands, arriving, retain_graph=True)
-    again = torch.autograd.grad(found, operands, arriving, create_graph=True)
-    of_formula = torch.autograd.grad(expected, wide, [one.double() for one in arriving])
-    for one, other in zip((*found, *slopes), (*expected, *of_formula), strict=True):
-        assert (one - other).abs().max() <= 3e-6 * other.abs().max() + 1e-7
-    for one, other in zip(again, of_formula, strict=True):  # a plain quotient of differences has fewer digits
-        assert (one - other).abs().max() <= 2e-3 * other.abs().max() + 1e-6
-
-
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from(SHAPES) | shapes, steps_between)
 def test_multipliers_and_their_derivatives(seed, shape, step):
-    compare(GRUMultiplierFunction.apply, gru_formula, draw(seed, shape, step))
+    compare_with_formula(GRUMultiplierFunction.apply, gru_formula, draw(seed, shape, step))
 
 
 @settings(max_examples=15, deadline=None)
@@ -56,7 +42,9 @@ def test_trajectories_and_their_gradients(seed, shape):
     directions, steps, rows, size = shape
     sizes = (3 * size, size), (3 * size,), (steps, rows, 3 * size), (rows, size)
     w_hh, *of = (torch.randn(directions, *one) for one in sizes)
-    compare(GRUTrajectoryFunction.apply, gru_steps, [one.requires_grad_() for one in (w_hh / size**0.5, *of)])
+    compare_with_formula(
+        GRUTrajectoryFunction.apply, gru_steps, [one.requires_grad_() for one in (w_hh / size**0.5, *of)]
+    )
 
 
 def test_a_trajectory_is_that_of_pytorch():

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from multipliers import needs_wide_registers
+from multipliers import compare_with_formula, needs_wide_registers
 from seqlight.attribution.kernels import lstm as kernels
 from seqlight.attribution.rules.lstm_multiplier import LSTMMultiplierFunction, lstm_formula
 from seqlight.attribution.rules.lstm_trajectory import LSTMTrajectoryFunction, lstm_steps
@@ -29,27 +29,13 @@ def draw(seed, shape, step):
     return [one.requires_grad_() for one in (weights, *grads, *of)]
 
 
-def compare(function, formula, operands):
-    """Compare results and derivatives in float32 with those of a formula in float64."""
-    wide = [one.detach().double().requires_grad_() for one in operands]
-    found, expected = function(*operands), formula(*wide)
-    arriving = [torch.randn_like(one) for one in found]
-    slopes = torch.autograd.grad(found, operands, arriving, retain_graph=True)
-    again = torch.autograd.grad(found, operands, arriving, create_graph=True)
-    of_formula = torch.autograd.grad(expected, wide, [one.double() for one in arriving])
-    for one, other in zip((*found, *slopes), (*expected, *of_formula), strict=True):
-        assert (one - other).abs().max() <= 3e-6 * other.abs().max() + 1e-7
-    for one, other in zip(again, of_formula, strict=True):  # a plain quotient of differences has fewer digits
-        assert (one - other).abs().max() <= 2e-3 * other.abs().max() + 1e-6
-
-
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.sampled_from(SHAPES) | shapes, steps_between)
 def test_multipliers_and_their_derivatives(seed, shape, step):
     def multiply(w_hh, *of):
         return LSTMMultiplierFunction.apply(w_hh, None, *of)
 
-    compare(multiply, lambda w_hh, *of: lstm_formula(w_hh, None, *of), draw(seed, shape, step))
+    compare_with_formula(multiply, lambda w_hh, *of: lstm_formula(w_hh, None, *of), draw(seed, shape, step))
 
 
 @settings(max_examples=15, deadline=None)
@@ -60,7 +46,7 @@ def test_trajectories_and_their_gradients(seed, shape, features):
     sizes = (4 * size, features), (4 * size, size), (4 * size,), (steps, rows, features), (rows, size), (rows, size)
     w_ih, w_hh, *of = (torch.randn(directions, *one) for one in sizes)
     operands = w_ih / features**0.5, w_hh / size**0.5, *of
-    compare(LSTMTrajectoryFunction.apply, lstm_steps, [one.requires_grad_() for one in operands])
+    compare_with_formula(LSTMTrajectoryFunction.apply, lstm_steps, [one.requires_grad_() for one in operands])
 
 
 def test_a_trajectory_is_that_of_pytorch():

@@ -160,14 +160,15 @@ int attention_gradients(const AttentionPulls *of, int64_t first, int64_t last)
     OF_ITS_TYPE(ATTENTION_PULL);
 }
 
-/* The derivative of the logarithmic mean of a and b with respect to log(a), for a step log(a / b): its power series near 0. */
+/* The derivative of the logarithmic mean of a and b with respect to log(a), for a step log(a / b): see
+   rules/logarithmic_mean.py. */
 #define MEAN_BY_LOGARITHM(type, terms)                                       \
-    static inline type mean_by_log_##type(type a, type b, type step)         \
+    static inline type mean_by_log_##type(type a, type mean, type step)      \
     {                                                                        \
         type near = 0, square = step * step;                                 \
         _Pragma("GCC unroll 16") for (int k = terms; k > 1; k--) near = (1 - near * step) * (type)(1.0 / k); \
-        type far = (a * (step - 1) + b) / square;                            \
-        return square < (type)0.25 ? a * near : square < (type)1e30 ? far : (a - b) * 0; \
+        type far = (a - mean) / step;                                        \
+        return square < (type)0.25 ? a * near : square < (type)1e30 ? far : (a - mean) * 0; \
     }
 MEAN_BY_LOGARITHM(float, 9)
 MEAN_BY_LOGARITHM(double, 14)
@@ -177,18 +178,18 @@ MEAN_BY_LOGARITHM(double, 14)
 #define DERIVATIVE_ROW(type)                                                 \
     static void derivative_row_##type(                                       \
         const type *restrict g, const type *restrict grad, const type *restrict a1, const type *restrict q1, \
-        const type *restrict a0, const type *restrict q0, const type *restrict s, type *restrict at_grad, \
-        type *restrict s1, type *restrict s0, type *restrict w1, type *restrict w0, int64_t width, type above, \
-        type below, type shift, type all, type mean)                         \
+        const type *restrict a0, const type *restrict q0, const type *restrict w, const type *restrict s, \
+        type *restrict at_grad, type *restrict s1, type *restrict s0, type *restrict w1, type *restrict w0, \
+        int64_t width, type above, type below, type shift, type all, type mean) \
     {                                                                        \
         for (int64_t j = 0; j < width; j++) {                                \
             type dx = a1[j] - a0[j], dz = dx - shift, rise = above * q1[j], fall = below * q0[j]; \
             type up = g[j] - mean, by_s = up * grad[j], by_w = -g[j] * all;  \
             at_grad[j] = up * s[j];                                          \
-            s1[j] = by_s * mean_by_log_##type(q1[j], q0[j], dz);             \
-            s0[j] = by_s * mean_by_log_##type(q0[j], q1[j], -dz);            \
-            w1[j] = by_w * mean_by_log_##type(rise, fall, dx);               \
-            w0[j] = by_w * mean_by_log_##type(fall, rise, -dx);              \
+            s1[j] = by_s * mean_by_log_##type(q1[j], s[j], dz);              \
+            s0[j] = by_s * mean_by_log_##type(q0[j], s[j], -dz);             \
+            w1[j] = by_w * mean_by_log_##type(rise, w[j], dx);               \
+            w0[j] = by_w * mean_by_log_##type(fall, w[j], -dx);              \
         }                                                                    \
     }                                                                        \
     static void input_row_##type(                                            \
@@ -226,7 +227,7 @@ static double slope_above(double d)
             SUM(all, grad[at] * s[at]);                                      \
             SUM(mean, g[at] * w[at]);                                        \
             derivative_row_##type(                                           \
-                g, grad, a1, q1, a0, q0, s, (type *)of->at_grad + from, s1, s0, w1, w0, width, (type)above, \
+                g, grad, a1, q1, a0, q0, w, s, (type *)of->at_grad + from, s1, s0, w1, w0, width, (type)above, \
                 (type)below, (type)d, (type)all, (type)mean);                \
             SUM(rise_1, w1[at]);                                             \
             SUM(rise_0, w0[at]);                                             \

@@ -188,8 +188,7 @@ def _attend_plainly(seen: Recording, operands: Operands, settings: Settings) -> 
     recorded = _scores_and_weights(seen, settings.scale)
 
     def vjp(grad: Tensor) -> Operands:
-        mine = Operands(query, key, value), recorded, (scores, p), settings.scale
-        return _pull_plainly(grad.contiguous(), *mine, hidden=settings.bias is not None)
+        return _pull_plainly(grad.contiguous(), Operands(query, key, value), recorded, (scores, p), settings)
 
     return empty_output(operands).copy_(p @ v), vjp
 
@@ -215,42 +214,28 @@ def _product(a: Tensor, b: Tensor, out: Tensor) -> Tensor:
 
 
 def _pull_plainly(
-    g: Tensor,
-    mean: Operands,
-    recorded: tuple[Tensor, Tensor],
-    reference: tuple[Tensor, Tensor],
-    scale: float,
-    *,
-    hidden: bool,
+    g: Tensor, mean: Operands, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], settings: Settings
 ) -> Operands:
     """Return the gradients at the operands for `g`, the gradient at the result; `mean` are the operands half way.
-
-    Scores may be infinite only where some are `hidden`.
 
     Multipliers are as large as the scores, and each is used once: they are made here, in the backward pass.
     """
     at_weights = empty_like(reference[0])
     kernel = kernel_for("softmax.softmax_vjp_in_place", g.device.type, g.dtype)
     if kernel is None and are_long(recorded[0], at_weights):
-        return _pull_in_pieces(g, mean, recorded, reference, scale, hidden=hidden)
+        return _pull_in_pieces(g, mean, recorded, reference, settings)
     _product(g, mean.value.mT, at_weights)
     half: Tensor | None = kernel(at_weights, recorded, reference, nearness(g.dtype)) if kernel else None
     if half is None:
         dim = g.ndim - 1
         at_weights = softmax_vjp(at_weights, *softmax_multipliers(recorded, reference, dim), dim)
         half = interpolate(recorded[1], reference[1], 0.5)
-    at_query, at_key = (at_weights @ mean.key).mul_(scale), (at_weights.mT @ mean.query).mul_(scale)
+    at_query, at_key = (at_weights @ mean.key).mul_(settings.scale), (at_weights.mT @ mean.query).mul_(settings.scale)
     return Operands(at_query, at_key, half.mT @ g)
 
 
 def _pull_in_pieces(
-    g: Tensor,
-    mean: Operands,
-    recorded: tuple[Tensor, Tensor],
-    reference: tuple[Tensor, Tensor],
-    scale: float,
-    *,
-    hidden: bool,
+    g: Tensor, mean: Operands, recorded: tuple[Tensor, Tensor], reference: tuple[Tensor, Tensor], settings: Settings
 ) -> Operands:
     """Return the same for a few references at a time, so that nothing as large as the scores leaves the cache."""
     x1, dim = recorded[0], g.ndim - 1
@@ -258,12 +243,12 @@ def _pull_in_pieces(
     rises = LogsumexpRise.between(recorded, reference, dim).split(rows)
     found = Operands(*(torch.empty_like(one) for one in mean))
     pieces = zip(*(torch.split(one, rows) for one in (g, *mean, *reference, *found)), strict=True)
-    room = empty(torch.Size([rows, *x1.shape[1:]]), x1)
+    room, hidden = empty(torch.Size([rows, *x1.shape[1:]]), x1), settings.bias is not None
     for rise, (some, query, key, value, x0, p0, at_query, at_key, at_value) in zip(rises, pieces, strict=True):
         grad = _product(some, value.mT, room[: len(x0)])
         weights, slope, half = softmax_secants(recorded, (x0, p0), rise, dim, hidden=hidden)
         grad.mul_(slope).addcmul_(weights, grad.sum(dim=dim, keepdim=True), value=-1)
-        _product(grad, key, at_query).mul_(scale)
-        _product(grad.mT, query, at_key).mul_(scale)
+        _product(grad, key, at_query).mul_(settings.scale)
+        _product(grad.mT, query, at_key).mul_(settings.scale)
         _product(half.mT, some, at_value)
     return found

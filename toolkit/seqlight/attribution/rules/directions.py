@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Self
 
 import torch
 from torch import Tensor
+
+from seqlight.attribution.rules.recurrent_weights import Weights
 
 
 def each_way(x: Tensor, directions: int) -> list[Tensor]:
@@ -46,21 +48,13 @@ def of_each_way(weights: Sequence[Tensor], directions: int) -> list[Sequence[Ten
     return [weights[k * size : (k + 1) * size] for k in range(directions)]
 
 
-class StackedWeights(NamedTuple):
+class StackedWeights(Weights):
     """The weights of a layer, with a leading dimension of directions."""
 
-    w_ih: Tensor
-    w_hh: Tensor
-    b_ih: Tensor | None = None
-    b_hh: Tensor | None = None
-    w_hr: Tensor | None = None
-
     @classmethod
-    def of(cls, weights: Sequence[Tensor], directions: int) -> StackedWeights:
+    def of_layer(cls, weights: Sequence[Tensor], directions: int) -> Self:
         """Stack the weights of a layer, which lie one direction after the other."""
-        w_ih, w_hh, *more = [torch.stack(each) for each in zip(*of_each_way(weights, directions), strict=True)]
-        biases, more = (more[:2], more[2:]) if len(more) > 1 else ([None, None], more)
-        return cls(w_ih, w_hh, *biases, *more)
+        return cls.of([torch.stack(each) for each in zip(*of_each_way(weights, directions), strict=True)])
 
     @property
     def bias(self) -> Tensor | None:

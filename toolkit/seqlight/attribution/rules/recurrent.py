@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from seqlight.attribution.rules.cells import next_states
 from seqlight.attribution.rules.decompositions import dropout
 from seqlight.attribution.rules.recurrence import KINDS, recur
 from seqlight.attribution.rules.recurrent_arguments import is_packed
+from seqlight.attribution.rules.recurrent_weights import Weights
 
 States = tuple[Tensor, ...]
 
@@ -95,30 +96,9 @@ _STEPS: dict[str, Callable[..., States]] = {
 }
 
 
-class _Weights(NamedTuple):
-    """What one layer has in one direction."""
-
-    w_ih: Tensor
-    w_hh: Tensor
-    b_ih: Tensor | None = None
-    b_hh: Tensor | None = None
-    w_hr: Tensor | None = None
-
-    @classmethod
-    def of(cls, given: Sequence[Tensor]) -> _Weights:
-        """Return these weights: two, both biases or none, and that of a projection or none."""
-        w_ih, w_hh, *more = given
-        return cls(w_ih, w_hh, *(more[:2] if len(more) > 1 else (None, None)), *more[2 * (len(more) // 2) :])
-
-    @property
-    def given(self) -> list[Tensor]:
-        """Those that there are."""
-        return [one for one in self if one is not None]
-
-
 def _cell(kind: str, x: Tensor, states: States, *weights: Any) -> States:
     """Return the next states of a cell, by its gates."""
-    of = _Weights(*weights)
+    of = Weights(*weights)
     return _STEPS[kind](F.linear(x, of.w_ih, of.b_ih), states, of.w_hh, of.b_hh)
 
 
@@ -130,7 +110,7 @@ def fused_cell(kind: str) -> Function:
     ) -> tuple[Function, tuple[Any, ...]] | None:
         states = tuple(hx) if kind == "lstm" else (hx,)
         is_one = input.requires_grad and input.ndim == 2
-        if not (is_one and _is_one_operation(kind, input, states, _Weights(w_ih, w_hh, b_ih, b_hh).given)):
+        if not (is_one and _is_one_operation(kind, input, states, Weights(w_ih, w_hh, b_ih, b_hh).given)):
             return None
         return next_states, (input, kind, states[0], *(states[1:] or (None,)), w_ih, w_hh, b_ih, b_hh)
 
@@ -175,7 +155,7 @@ def _layers(
     last = list[States]()
     for layer in range(num_layers):
         own = slice(directions * layer, directions * (layer + 1))
-        of = [_Weights.of(parameters[size * k : size * (k + 1)]) for k in range(own.start, own.stop)]
+        of = [Weights.of(parameters[size * k : size * (k + 1)]) for k in range(own.start, own.stop)]
         first = tuple(one[own] for one in states)
         is_one = x.requires_grad and _is_one_operation(kind, x, first, [w for one in of for w in one.given], are_fixed)
         if is_one and lengths is None:
@@ -189,7 +169,7 @@ def _layers(
 
 
 def _each_way(
-    kind: str, x: Tensor, states: States, weights: Sequence[_Weights], lengths: list[int] | None, is_one: bool
+    kind: str, x: Tensor, states: States, weights: Sequence[Weights], lengths: list[int] | None, is_one: bool
 ) -> tuple[Tensor, ...]:
     """Return the outputs of one layer, of one direction after the other, in the order of time, and its last states."""
     ways, last = list[Tensor](), list[States]()
@@ -207,7 +187,7 @@ def _each_way(
 
 
 def _one_way(
-    kind: str, x: Tensor, states: States, weights: _Weights, lengths: list[int] | None, backwards: bool
+    kind: str, x: Tensor, states: States, weights: Weights, lengths: list[int] | None, backwards: bool
 ) -> tuple[Tensor, ...]:
     """Return the outputs of one layer in one direction, in the order of time, and the last states of each row."""
     projected = F.linear(x, weights.w_ih, weights.b_ih)
@@ -219,7 +199,7 @@ def _one_way(
 
 
 def _packed_way(
-    kind: str, x: Tensor, states: States, weights: _Weights, lengths: list[int], backwards: bool
+    kind: str, x: Tensor, states: States, weights: Weights, lengths: list[int], backwards: bool
 ) -> tuple[Tensor, ...]:
     """Return what :func:`_one_way` does, for the steps of `lengths` rows each, those of equal length at a time."""
     runs = [(rows, len(list(steps))) for rows, steps in groupby(lengths)]
@@ -254,7 +234,7 @@ def _walk(kind: str, steps: Sequence[Tensor], states: States, more: tuple[Any, .
 
 def cell_by_gates(x: Tensor, kind: str, state: Tensor, cell: Tensor | None, *weights: Any) -> Any:
     """Return what :func:`~seqlight.attribution.rules.cells.next_states` does, in operations that have rules."""
-    of = _Weights(*weights)
+    of = Weights(*weights)
     states = (state,) if cell is None else (state, cell)
     found = _STEPS[kind](F.linear(x, of.w_ih, of.b_ih), states, of.w_hh, of.b_hh)
     return found[0] if cell is None else found

@@ -32,7 +32,7 @@ def observe_layer(call: Call) -> Observed:
     """Make a call of :func:`~seqlight.attribution.rules.recurrence.recur`, and keep what its multiplier is made of."""
     (x, kind, states, weights, *known), _ = call.arguments()
     directions = len(states[0])
-    of = StackedWeights.of(weights, directions)
+    of = StackedWeights.of_layer(weights, directions)
     ways = torch.stack(each_way(x, directions))
     follow = _KINDS[kind].follow
     if follow is not None and not any(known) and _are_followed(kind, x, of):

@@ -17,11 +17,10 @@ from torch import Tensor
 from seqlight.attribution.calls.call import Function, RuleFunction
 from seqlight.attribution.kernels.memory_layout import suits
 from seqlight.attribution.kernels.table import kernel_for
-from seqlight.attribution.rules.elementwise import smallest_exponent_step
-from seqlight.attribution.rules.logarithmic_mean import nearness
+from seqlight.attribution.rules.logarithmic_mean import logarithmic_mean_formula, mean_by_logarithms, nearness
 from seqlight.attribution.rules.multiplier_functions import differentiate_formula
 from seqlight.attribution.rules.softmax import softmax_multipliers, softmax_vjp
-from seqlight.attribution.rules.softmax_secants import LogsumexpRise, softmax_secants
+from seqlight.attribution.rules.softmax_secants import LogsumexpRise, exponential_secants, softmax_secants
 
 # Below, the derivative of the difference of logsumexps over one less its exponential is found by its power series.
 SERIES = 0.2
@@ -61,8 +60,8 @@ class SoftmaxMultiplierFunction(RuleFunction):
         up, step = g - _sum(g * weights, dim), x1 - x0
         by_secants, by_weights = up * grad, g * -_sum(grad * secants, dim)
         # At the logarithms of p1 and p0, as they are in the secants and, with their factors, in the weights.
-        s1, s0 = (by_secants * one for one in _mean_by_logarithms(p1, p0, step - d))
-        w1, w0 = (by_weights * one for one in _mean_by_logarithms(above * p1, below * p0, step))
+        s1, s0 = (by_secants * one for one in mean_by_logarithms(p1, p0, step - d, secants))
+        w1, w0 = (by_weights * one for one in mean_by_logarithms(above * p1, below * p0, step, weights))
         rise, fall = _sum(w1, dim), _sum(w0, dim)
         by_d = (rise + fall) * _slope_above(d) / above - fall
         by_1 = (s1 + w1).addcmul_(p1, by_d - _sum(s1, dim) - rise)
@@ -82,32 +81,8 @@ def _suits_rows(dim: int, *tensors: Tensor) -> bool:
     return bool((packed[0].sum() + packed[1].sum()).isfinite())
 
 
-def _mean_by_logarithms(a: Tensor, b: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the derivatives of the logarithmic mean with respect to log(a) and log(b), which differ by `step`."""
-    square = step.square()
-    near, inside = square < 0.25, square < 1e30
-    safe = torch.where(near | ~inside, 1, step)
-    found = []
-    for one, other, sign in ((a, b, 1), (b, a, -1)):
-        far = (one * (sign * safe - 1) + other) / safe.square()
-        series, small = torch.zeros_like(step), torch.where(near, -sign * step, 0)
-        for k in range(14, 1, -1):
-            series = series.mul_(small).add_(1).div_(k)
-        found.append(torch.where(near, one * series, torch.where(inside, far, (one - other) * 0)))
-    return found[0], found[1]
-
-
 def _sum(x: Tensor, dim: int) -> Tensor:
     return x.sum(dim, keepdim=True)
-
-
-def exponential_secants(d: Tensor) -> tuple[Tensor, Tensor]:
-    """Return ``d / (1 - exp(-d))`` and ``d / (exp(d) - 1)``, in the graph."""
-    with torch.no_grad():
-        small = d.abs() < smallest_exponent_step(d.dtype)
-    safe = torch.where(small, 1, d)
-    above = torch.where(small, 1 + d / 2, safe / -torch.expm1(-safe))
-    return above, torch.where(small, 1 - d / 2, safe / torch.expm1(safe))
 
 
 def _slope_above(d: Tensor) -> Tensor:
@@ -132,14 +107,4 @@ def softmax_ratios(x1: Tensor, x0: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     d = torch.logsumexp(x1, dim, keepdim=True) - torch.logsumexp(x0, dim, keepdim=True)
     above, below = exponential_secants(d)
     dx = x1 - x0
-    return _logarithmic_mean(above * p1, below * p0, dx), _logarithmic_mean(p1, p0, dx - d)
-
-
-def _logarithmic_mean(a: Tensor, b: Tensor, step: Tensor) -> Tensor:
-    """Return ``(a - b) / step``; near 0 as ``(a + b) / 2 * tanh(x) / x`` for half the step x, by the series of tanh."""
-    with torch.no_grad():
-        near, inside = step.abs() < 0.02, step.abs() < 1e15
-    square = (torch.where(near, step, 0) / 2).square()
-    series = 1 - square / 3 + square.square() * (2 / 15 - square * (17 / 315))
-    rate = torch.where(inside, 1 / torch.where(near | ~inside, 1, step), 0)
-    return torch.where(near, (a + b) / 2 * series, (a - b) * rate)
+    return logarithmic_mean_formula(above * p1, below * p0, dx), logarithmic_mean_formula(p1, p0, dx - d)

@@ -38,9 +38,7 @@ class LogsumexpRise(NamedTuple):
         lse1, lse0 = (logsumexp_from(*one, dim) for one in (recorded, reference))
         shape, (lse1, lse0) = lse0.shape, align_partners(lse1, lse0)
         d = (lse1 - lse0).to(_precise(reference[0].dtype)).reshape(shape)
-        small = d.abs() < smallest_exponent_step(d.dtype)
-        above = torch.where(small, 1 + d / 2, d / -torch.expm1(-d))
-        return cls(d, above, torch.where(small, 1 - d / 2, d / torch.expm1(d)))
+        return cls(d, *exponential_secants(d))
 
     def split(self, rows: int) -> list[LogsumexpRise]:
         """Return the same for so many references at a time."""
@@ -76,6 +74,15 @@ def softmax_secants(
     weights = logarithmic_mean(difference, torch.sub(part, difference, alpha=0.5), dx)
     weights, slope, mean = (one.reshape(shape).to(dtype) for one in (weights, slope, mean))
     return weights, slope, mean
+
+
+def exponential_secants(d: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ``d / (1 - exp(-d))`` and ``d / (exp(d) - 1)``, in the graph."""
+    with torch.no_grad():
+        small = d.abs() < smallest_exponent_step(d.dtype)
+    safe = torch.where(small, 1, d)
+    above = torch.where(small, 1 + d / 2, safe / -torch.expm1(-safe))
+    return above, torch.where(small, 1 - d / 2, safe / torch.expm1(safe))
 
 
 def logsumexp_from(x: Tensor, p: Tensor, dim: int) -> Tensor:
