@@ -19,7 +19,7 @@ def look_up(rank, function, *args, **kwargs):
     made = Call.from_arguments(rank[0].__name__, rank[0], (x, *rank[1:]), {})
     y = made()
     index = y[1] if isinstance(y, tuple) else y
-    places.record(made, y, Twin.of(x, id(x)))
+    places.record_call(made, y, Twin.of(x, id(x)))
     args = [index if one is X else one for one in args]
     call = Call.from_arguments(function.__name__, function, args, kwargs)
     at, source, instead = places.looked_up(call)
@@ -77,15 +77,24 @@ def test_an_index_into_something_larger_is_none_of_these(rank, function, args):
 def test_the_index_of_a_whole_tensor_tells_nothing():
     places = RankedPlaces()
     call = Call.from_arguments("argmax", torch.argmax, (X,), {})
-    places.record(call, call(), Twin.of(X, id(X)))
+    places.record_call(call, call(), Twin.of(X, id(X)))
     assert not places
 
 
 def test_a_dimension_that_is_put_back():
     places, call = RankedPlaces(), Call.from_arguments("argmax", torch.argmax, (X, 1), {})
     index = call()
-    places.record(call, index, Twin.of(X, id(X)))
+    places.record_call(call, index, Twin.of(X, id(X)))
     for at, kept in ((1, True), (-2, True), (0, None)):
         back = index.unsqueeze(at)
-        places.record(Call.from_arguments("unsqueeze", torch.unsqueeze, (index, at), {}), back, None)
+        places.record_call(Call.from_arguments("unsqueeze", torch.unsqueeze, (index, at), {}), back, None)
         assert getattr(places.find(back), "kept", None) is kept
+
+
+def test_an_index_that_is_written_to_tells_nothing_any_more():
+    places, call = RankedPlaces(), Call.from_arguments("argmax", torch.argmax, (X, 1), {})
+    index = call()
+    places.record_call(call, index, Twin.of(X, id(X)))
+    assert places.find(index) is not None
+    index.add_(1)
+    assert places.find(index) is None

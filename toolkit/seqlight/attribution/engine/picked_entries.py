@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from seqlight.attribution.calls.call import Call
+from seqlight.attribution.engine.known_tensors import KnownTensors
 from seqlight.attribution.engine.twins import Twin
 from seqlight.attribution.rules.operation_names import GATES
 from seqlight.attribution.rules.table import BINARY, ELEMENTWISE
@@ -36,23 +36,8 @@ class Picked(NamedTuple):
     whole: Twin
 
 
-class PickedEntries:
-    """Tensors of picked entries that are alive."""
-
-    def __init__(self) -> None:
-        self._entries: Any = WeakTensorKeyDictionary()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def find(self, one: Any) -> Picked | None:
-        """Return what a tensor was picked from; None if it was not, or was written to since."""
-        entry = self._entries.get(one) if isinstance(one, Tensor) else None
-        return entry[0] if entry is not None and entry[1] == one._version else None
-
-    def record(self, one: Tensor, picked: Picked) -> None:
-        """Record what a tensor was picked from."""
-        self._entries[one] = picked, one._version
+class PickedEntries(KnownTensors[Picked]):
+    """Tensors of picked entries."""
 
     def changed(self, call: Call) -> tuple[dict[int, Twin], Tensor] | None:
         """Return the twins of the arguments of a call that changes each entry on its own, and their mask."""

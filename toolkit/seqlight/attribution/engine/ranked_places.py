@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from seqlight.attribution.calls.call import Call, Function
+from seqlight.attribution.engine.known_tensors import KnownTensors
 from seqlight.attribution.engine.twins import Twin
 from seqlight.attribution.rules.special_functions import slopeless
 
@@ -75,31 +75,20 @@ class Ranked:
         return torch.zeros_like(like).scatter_(self.dim, chosen, 1)
 
 
-class RankedPlaces:
-    """Indices that are alive."""
+class RankedPlaces(KnownTensors[Ranked]):
+    """Indices."""
 
-    def __init__(self) -> None:
-        self._entries: Any = WeakTensorKeyDictionary()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def find(self, one: Any) -> Ranked | None:
-        """Return what an index tells; None if that is not known."""
-        found: Ranked | None = self._entries.get(one) if isinstance(one, Tensor) else None
-        return found
-
-    def record(self, call: Call, y: Any, source: Twin | None) -> None:
+    def record_call(self, call: Call, y: Any, source: Twin | None) -> None:
         """Record the index that a call returns, if it ranks the tensor that `source` is the twin of."""
         arguments = call.arguments()
         if source is not None and is_ranking(call):
             found = _ranked(*arguments[0], source=source, name=call.name, **arguments[1])
             if found is not None:
-                self._entries[y[1] if call.name == "topk" else y] = found
+                self.record(y[1] if call.name == "topk" else y, found)
         elif call.name == "unsqueeze":
             ranked = self.find(call.leaves[0])
             if ranked is not None and not ranked.kept and call.leaves[1] % len(ranked.shape) == ranked.dim:
-                self._entries[y] = replace(ranked, kept=True)
+                self.record(y, replace(ranked, kept=True))
 
     def looked_up(self, call: Call) -> tuple[int, Twin, Function] | None:
         """Return which argument of a call is an index, the tensor it ranks, and what to call with that instead."""

@@ -117,7 +117,7 @@ class TwinMode(TorchFunctionMode):
             return self.run(choose_by_number(call, mask), *call.leaves)
         args, kwargs = call.arguments()
         y = self._proceed(func, types, args, kwargs)
-        self.ranked.record(call, y, self._twin(call.leaves[0]) if is_ranking(call) else None)
+        self.ranked.record_call(call, y, self._twin(call.leaves[0]) if is_ranking(call) else None)
         if is_picking(call) and 0 in live:
             self.picked.record(y, Picked(call.leaves[1], Twin.of(self.keep(call.leaves[0]), 0)))
         written = call.leaves[0]
@@ -161,7 +161,7 @@ class TwinMode(TorchFunctionMode):
         if not new:
             return y
         leaves, twins = before or self._operands(call)
-        self.ranked.record(call, y, twins.get(0))
+        self.ranked.record_call(call, y, twins.get(0))
         again = repeatable(call, twins, results[new[0]])
         made = replace(call, function=again, leaves=leaves, dependent=tuple(twins))
         replay, compared = Replay(made, tuple(twins.values())), _compared(call.name, twins.values())

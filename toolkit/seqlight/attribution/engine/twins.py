@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from seqlight.attribution.calls.call import Call, RuleFunction
 from seqlight.attribution.calls.retry import Overwritten
+from seqlight.attribution.engine.known_tensors import KnownTensors
 from seqlight.errors import SeqlightError
 from seqlight.prediction.device_memory import is_out_of_memory
 
@@ -119,24 +119,8 @@ class Twin:
         return self.value
 
 
-class Twins:
-    """The twins of tensors that are alive, with the version of each when its twin was recorded."""
-
-    def __init__(self) -> None:
-        self._entries: Any = WeakTensorKeyDictionary()
-
-    def find(self, hidden: Any) -> Twin | None:
-        """Return the twin of a tensor; None if it has none, or was written to since."""
-        entry = self._entries.get(hidden) if isinstance(hidden, Tensor) else None
-        return entry[0] if entry is not None and entry[1] == _version(hidden) else None
-
-    def record(self, hidden: Tensor, twin: Twin) -> None:
-        """Record the twin of a tensor."""
-        self._entries[hidden] = twin, _version(hidden)
-
-
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version
+class Twins(KnownTensors[Twin]):
+    """The twins of tensors."""
 
 
 def reveal(hidden: Tensor, twin: Tensor | None, dtype: torch.dtype) -> Tensor | None:
